@@ -1,0 +1,7 @@
+"""Attacks: what they are (``threat``), which exist (``catalog``), and how one is run (``guard``)."""
+
+from __future__ import annotations
+
+from attacks.registry import register_attack
+
+__all__ = ["register_attack"]

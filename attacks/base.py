@@ -1,0 +1,41 @@
+"""What an attack is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from attacks.threat import Norm
+from defenses.spec import Spec
+
+
+class Attack(ABC):
+    """A way to perturb images within a norm ball. A subclass writes ``perturb``; ``guard.run`` is the only caller.
+
+    Constructor options are keyword-only JSON scalars. Random numbers come from torch's default generator, which the
+    guard seeds and restores. An attack of norm ``l2`` has no eps of its own: its option ``bound`` states the L2 radius.
+    """
+
+    norm: ClassVar[Norm] = "linf"
+    version: ClassVar[str] = "1"
+    """Raise it when the images that ``perturb`` gives change: stored sets are then computed anew."""
+    gradients_per_image: int = 1
+    """How many gradients of the model one image costs: what time estimates are made of."""
+    bound: float | None = None
+    """The L2 radius, for attacks of norm ``l2``."""
+    spec: Spec
+
+    @abstractmethod
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """Return x_adv for float32 images ``(N, C, H, W)`` in [0, 1] with labels ``(N,)``, within ``eps`` of x."""
+
+    def sweep(self, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float]) -> list[Tensor] | None:
+        """Return x_adv for all sizes at once, where they share work and draw no random numbers; None: one by one."""
+        return None
+
+    def check(self, eps: float) -> str | None:
+        """Refuse settings that measure nothing (``UserError``), or return a warning about weak ones."""
+        return None

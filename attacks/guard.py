@@ -1,0 +1,104 @@
+"""The one way an attack is run: what it may find, and what must hold of what it leaves behind.
+
+torchattacks switches train/eval flags, reseeds the global generator, prints, accepts images outside the box, and
+leaves gradients on the parameters. All of that is held off here, once, for every attack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from attacks.base import Attack
+
+TOLERANCE = {"linf": 1e-6, "l2": 1e-4}
+"""Rounding allowed beyond the norm bound, in pixel units."""
+
+
+class AttackError(RuntimeError):
+    """An attack was given, or gave, images that break its contract."""
+
+
+def run(
+    attack: Attack, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float], seeds: Sequence[int]
+) -> list[Tensor]:
+    """Run ``attack`` on ``model`` for each size and return the checked x_adv of each.
+
+    Parameters
+    ----------
+    x, y:
+        float32 images ``(N, C, H, W)`` in [0, 1] and int64 labels ``(N,)``, on one device.
+    sizes:
+        The eps of each set, in pixel units (for an L2 attack its one bound).
+    seeds:
+        One for each size: torch's default generators are seeded with it for that size only, so that a set does not
+        depend on which others are made beside it; the caller's random state is left as it was.
+    """
+    _check_input(x, y)
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    with eval_mode(model), quiet, torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+        found = attack.sweep(model, x.clone(), y.clone(), sizes)
+        if found is None:
+            found = []
+            for eps, seed in zip(sizes, seeds, strict=True):
+                with seeded(seed, x.device):
+                    found.append(attack.perturb(model, x.clone(), y.clone(), eps))
+    return [_checked(attack, x, x_adv.detach(), eps) for x_adv, eps in zip(found, sizes, strict=True)]
+
+
+@contextlib.contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put ``model`` in eval mode with frozen parameters; afterwards every submodule and parameter is as it was."""
+    training = {module: module.training for module in model.modules()}
+    trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    model.eval()
+    model.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, flag in training.items():
+            module.training = flag
+        for parameter, flag in trainable.items():
+            parameter.requires_grad_(flag)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's default generators of the CPU and of ``device``, and restore them afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def _check_input(x: Tensor, y: Tensor) -> None:
+    if x.ndim != 4 or x.dtype != torch.float32:
+        raise AttackError(f"images must be float32 (N, C, H, W), not {x.dtype} {tuple(x.shape)}")
+    if y.shape != x.shape[:1] or y.dtype != torch.int64:
+        raise AttackError(f"labels must be int64 ({len(x)},), not {y.dtype} {tuple(y.shape)}")
+    if not bool(torch.isfinite(x).all()) or float(x.min()) < 0 or float(x.max()) > 1:
+        raise AttackError("images must lie in [0, 1]")
+
+
+def _checked(attack: Attack, x: Tensor, x_adv: Tensor, eps: float) -> Tensor:
+    name = type(attack).__name__
+    if x_adv.shape != x.shape or x_adv.dtype != x.dtype:
+        raise AttackError(f"{name} returned {x_adv.dtype} {tuple(x_adv.shape)} for {x.dtype} {tuple(x.shape)}")
+    if not bool(torch.isfinite(x_adv).all()):
+        raise AttackError(f"{name} returned values that are not finite")
+    if float(x_adv.min()) < 0 or float(x_adv.max()) > 1:
+        raise AttackError(f"{name} left the box: [{float(x_adv.min()):g}, {float(x_adv.max()):g}]")
+    largest = float(distances(attack.norm, x, x_adv).max())
+    if largest > eps + TOLERANCE[attack.norm]:
+        raise AttackError(f"{name} left the {attack.norm} ball: distance {largest:g} where {eps:g} is allowed")
+    return x_adv.contiguous()
+
+
+def distances(norm: str, x: Tensor, x_adv: Tensor) -> Tensor:
+    """Return each image's distance ``(N,)`` in ``norm`` (``linf`` or ``l2``), in pixel units."""
+    delta = (x_adv - x).flatten(1)
+    return delta.abs().amax(dim=1) if norm == "linf" else delta.norm(dim=1)

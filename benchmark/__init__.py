@@ -1,0 +1,1 @@
+"""The harness: data, classifiers, training, the grid, and the command line ``bench``."""

@@ -1,0 +1,128 @@
+"""The command line ``bench``: words and flags only; what they do is in ``benchmark.commands``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from defenses.errors import UserError
+from defenses.registry import load_plugin
+from leaderboard.errors import StoreError
+
+DEFAULT_OUT = Path("results")
+LISTS = ("defenses", "attacks", "classifiers", "datasets", "presets", "zoo")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Status 0: done; 1: some cells failed; 2: something asked for cannot be had; 130: Ctrl-C."""
+    parser = _parser()
+    args, extra = parser.parse_known_args(argv)
+    if extra and args.command != "train":
+        parser.error(f"unrecognized arguments: {' '.join(extra)}")
+    try:
+        for file in getattr(args, "plugin", None) or []:
+            load_plugin(file)
+        command = importlib.import_module(f"benchmark.commands.{args.command}")
+        status: int = command.run(args, extra) if args.command == "train" else command.run(args)
+    except (UserError, StoreError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench", description="The benchmark of adversarial-purification defenses.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_train(commands)
+    _add_list(commands)
+    _add_results(commands)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser(
+        "run",
+        help="attack, purify, classify, and write the leaderboard",
+        description="Compute every cell that the result folder lacks, and write the leaderboard. The same command "
+        "again computes nothing; interrupted, it goes on.",
+        allow_abbrev=False,
+    )
+    run.add_argument("--defenses", metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added")
+    run.add_argument("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
+    run.add_argument("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
+    run.add_argument("--dataset", metavar="LIST", help="one or several datasets")
+    run.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
+    run.add_argument("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
+    run.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
+    run.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
+    run.add_argument("--device", help="auto, cpu or cuda")
+    run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    run.add_argument("--preset", metavar="NAME", help="quick (the default), standard or paper: see bench list presets")
+    run.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
+    run.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    run.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    run.add_argument("--no-latency", action="store_true", help="time nothing")
+    run.add_argument("--force", action="store_true", help="compute cells anew that are there")
+    run.add_argument("--dry-run", action="store_true", help="print what would run, and an estimate of the time")
+    _add_plugin(run)
+
+
+def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listing = commands.add_parser("list", help="list " + ", ".join(LISTS), allow_abbrev=False)
+    listing.add_argument("what", choices=LISTS)
+    listing.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    _add_plugin(listing)
+
+
+def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser("report", help="render the leaderboard of a result folder", allow_abbrev=False)
+    report.add_argument("store", type=Path, nargs="?", default=DEFAULT_OUT, metavar="DIR")
+    report.add_argument("--page", type=Path, metavar="FILE", help="write the page here (default: DIR/README.md)")
+    export = commands.add_parser("export", help="write all cells as one table, CSV or Parquet", allow_abbrev=False)
+    export.add_argument("store", type=Path, metavar="DIR")
+    export.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
+    compare = commands.add_parser("compare", help="compare two result folders or two defenses", allow_abbrev=False)
+    compare.add_argument("first", metavar="A")
+    compare.add_argument("second", metavar="B")
+    compare.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the folder that two defenses are looked up in")
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a classifier or a defense on the training split",
+        description="Train on the training split; select on a validation part of it. Interrupted, the same command "
+        "resumes. A defense's own options are flags too: --against fgsm --eps 0.6 --latent-dim 32.",
+        allow_abbrev=False,
+    )
+    train.add_argument("kind", choices=("classifier", "defense"))
+    train.add_argument("name", metavar="NAME")
+    train.add_argument("--dataset", default="mnist")
+    train.add_argument("--classifier", default="model_a", help="the target that a defense is trained with")
+    train.add_argument("--epochs", type=int, help="default: the classifier's recipe; 30 for a defense")
+    train.add_argument("--batch-size", type=int, help="default: the classifier's recipe; 64 for a defense")
+    train.add_argument("--patience", type=int, help="stop after so many epochs without a better validation score")
+    train.add_argument("--limit", type=int, metavar="N", help="train on N images only")
+    train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    train.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    train.add_argument("--zoo", type=Path, help="folder for the weights (default: the user's cache)")
+    _add_plugin(train)
+
+
+def _add_plugin(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--plugin", action="append", metavar="FILE", help="a Python file to load first; repeatable")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What each word after ``bench`` does; the modules are imported only when their command is called."""

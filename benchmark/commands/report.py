@@ -1,0 +1,19 @@
+"""``bench report``: the leaderboard's page and figures, from a store alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from leaderboard import page
+from leaderboard.store import Store
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render the page of a store; no torch is imported."""
+    store = Store(args.store)
+    written = page.write(store, args.page)
+    for path, reason in store.set_aside:
+        print(f"bench: set aside {path}: {reason}", file=sys.stderr)
+    print(written)
+    return 0

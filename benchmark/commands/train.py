@@ -1,0 +1,70 @@
+"""``bench train classifier|defense NAME``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from benchmark import zoo
+from benchmark.data import ImageDataset
+from benchmark.environment import pick_device
+from benchmark.models import load_classifier
+from benchmark.paths import user_zoo
+from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from benchmark.training import Settings, Target, train_classifier, train_defense
+from defenses.base import is_trained
+from defenses.errors import UserError
+
+
+def run(args: argparse.Namespace, extra: list[str]) -> int:
+    """Train what ``args`` name; ``extra`` holds the defense's or classifier's own options. Return the exit status."""
+    registry = DEFENSES if args.kind == "defense" else CLASSIFIERS
+    spec = registry.spec(args.name, **_options(extra))
+    dataset = DATASETS.create(args.dataset)
+    device = pick_device(args.device)
+    folder = args.zoo or user_zoo()
+    settings = _settings(args, registry.get(spec.name))
+    if args.kind == "classifier":
+        weights = train_classifier(spec, dataset, settings, device, args.data_dir, folder)
+    else:
+        if not is_trained(DEFENSES.get(spec.name)):
+            raise UserError(f"defense {spec.name!r} is not trained: it has no fit")
+        target = _target(args.classifier, dataset, device, args.zoo)
+        weights = train_defense(spec, dataset, target, settings, device, args.data_dir, folder)
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in weights.validation.items())
+    print(f"{weights.path}: epoch {weights.epochs} kept, validation {scores}")
+    return 0
+
+
+def _target(text: str, dataset: ImageDataset, device: torch.device, folder: Path | None) -> Target:
+    classifier, weights = load_classifier(CLASSIFIERS.spec(text), dataset, device, zoo.search_path(folder))
+    return Target(classifier, weights.sha256 if weights else "")
+
+
+def _settings(args: argparse.Namespace, cls: type) -> Settings:
+    recipe = getattr(cls, "recipe", None)
+    default_epochs, default_batch = (recipe.epochs, recipe.batch_size) if recipe else (30, 64)
+    epochs = args.epochs if args.epochs is not None else default_epochs
+    batch_size = args.batch_size if args.batch_size is not None else default_batch
+    for name, value in (("--epochs", epochs), ("--batch-size", batch_size), ("--limit", args.limit)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} must be at least 1, not {value}")
+    return Settings(epochs, batch_size, args.seed, args.patience, args.limit, args.precision)
+
+
+def _options(extra: list[str]) -> dict[str, str]:
+    """Read ``--latent-dim 32 --noise=0.1`` as options."""
+    options: dict[str, str] = {}
+    words = iter(extra)
+    for word in words:
+        if not word.startswith("--"):
+            raise UserError(f"unexpected argument {word!r}")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            value = next(words, "")
+        if not value:
+            raise UserError(f"option {word} needs a value")
+        options[key.replace("-", "_")] = value
+    return options

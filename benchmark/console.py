@@ -1,0 +1,80 @@
+"""What a person at the terminal sees: progress with the time left, and a board as a table."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from leaderboard import tables
+from leaderboard.aggregate import Board
+from leaderboard.result import Result
+from leaderboard.tables import Table
+
+
+class RunProgress:
+    """A bar over all cells and one for the work in flight; on no terminal, one line for each cell."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.console = console
+        self.total = total
+        self._done = 0
+        self._begun = time.monotonic()
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._cells = self._bars.add_task("cells", total=total)
+
+    def __enter__(self) -> RunProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    @contextlib.contextmanager
+    def task(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a bar for one piece of work while it lasts."""
+        task = self._bars.add_task(text, total=total)
+        try:
+            yield lambda steps: self._bars.advance(task, steps)
+        finally:
+            self._bars.remove_task(task)
+
+    def cell_done(self, result: Result) -> None:
+        """Advance the bar over all cells, or print the cell where there is no terminal."""
+        self._done += 1
+        self._bars.advance(self._cells, 1)
+        if not self.console.is_terminal:
+            what = "latency" if result.kind == "latency" else f"{result.attack or 'clean'} {result.eps:g}"
+            cell = f"{result.dataset} {result.classifier} {result.defense} {what}"
+            spent = time.monotonic() - self._begun
+            said = "" if result.ok else f"  ERROR {result.error}"
+            line = f"{self._done}/{self.total}  {spent:.0f} s  {cell}{said}"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_boards(console: Console, boards: Sequence[Board]) -> None:
+    """Print each board: what a row is and costs, and its accuracy under every attack at every size."""
+    for board in boards:
+        show(console, tables.overview(board))
+
+
+def show(console: Console, table: Table) -> None:
+    """Print one table."""
+    rich = RichTable(title=escape(table.title), title_justify="left", title_style="bold")
+    for index, header in enumerate(table.headers):
+        rich.add_column(escape(header), justify="left" if index < table.words else "right", overflow="fold")
+    for row in table.rows:
+        rich.add_row(*(escape(cell.strip("`")) for cell in row))
+    console.print(rich)

@@ -1,0 +1,299 @@
+"""Training classifiers and defenses: resumable after every epoch, selected on a validation part, kept in the zoo."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from attacks import guard
+from attacks.base import Attack
+from benchmark import zoo
+from benchmark.classifiers import Classifier, Recipe, augment
+from benchmark.data import ImageDataset, Images
+from benchmark.environment import versions
+from benchmark.keys import keyed_seed
+from benchmark.paths import cache_dir
+from benchmark.registries import ATTACKS, CLASSIFIERS, DEFENSES
+from defenses.base import Split, as_defense
+from defenses.errors import UserError
+from defenses.spec import Scalar, Spec
+from leaderboard.atomic import replacing
+from leaderboard.canonical import digest
+
+CHUNK = 2000
+"""Adversarial training images are stored in files of so many images, so that an interrupted job loses little."""
+BATCH = 250
+"""Images attacked at once while a training set is generated."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line decides about one training."""
+
+    epochs: int
+    batch_size: int
+    seed: int = 0
+    patience: int | None = None
+    """Stop when the validation score has not risen for so many epochs; None: never."""
+    limit: int | None = None
+    """Train on so many images; None: the whole training part."""
+    precision: str = "float32"
+    """``bfloat16`` trains under autocast (weights stay float32)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The frozen classifier that a defense is trained with, and the digest of its weights."""
+
+    classifier: Classifier
+    key: str
+
+
+class Session:
+    """One training: the data, where its state is kept, and the loop over epochs. It is a ``FitContext``."""
+
+    def __init__(
+        self, name: str, identity: Any, data: dict[Split, Images], settings: Settings, device: torch.device,
+        target: Target | None = None,
+    ) -> None:  # fmt: skip
+        self.data = data
+        self.settings = settings
+        self.device = device
+        self.classifier: nn.Module = target.classifier if target else nn.Identity()
+        self._target_key = target.key if target else ""
+        self._folder = cache_dir() / "training" / f"{name}-{digest(identity)[:12]}"
+        self._console = Console(highlight=False)
+        self._epoch = 0
+        self._history: list[dict[str, float]] = []
+        self._best: dict[str, Any] = {}
+        self._reported: dict[str, float] = {}
+        self._sets: dict[tuple[str, float, Split], Tensor] = {}
+
+    def images(self, split: Split) -> Tensor:
+        """Return the clean images of a part of the training split."""
+        return self.data[split].x
+
+    def labels(self, split: Split) -> Tensor:
+        """Return the labels of the same images."""
+        return self.data[split].y
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield one epoch's index batches over the training part, in an order that the seed and the epoch decide."""
+        generator = torch.Generator().manual_seed(keyed_seed("order", self.settings.seed, self._epoch))
+        yield from torch.randperm(len(self.data["train"].y), generator=generator).split(self.settings.batch_size)
+
+    def report(self, score: float, **metrics: float) -> None:
+        """Take the validation score of the epoch in flight."""
+        self._reported = {"score": score, **metrics}
+
+    def epochs(self, **parts: Any) -> Iterator[int]:
+        """Yield the epochs still to do, saving ``parts`` after each; at the end ``parts['model']`` is the best epoch's.
+
+        Torch's generators are seeded by (seed, epoch) at the start of each epoch, so a resumed training ends with the
+        same weights as an undisturbed one (on the CPU).
+        """
+        start = self._restore(parts)
+        begun = time.monotonic()
+        for epoch in range(start, self.settings.epochs):
+            if self._out_of_patience():
+                break
+            self._epoch = epoch
+            torch.manual_seed(keyed_seed("epoch", self.settings.seed, epoch))
+            yield epoch
+            self._close_epoch(parts)
+            self._print_progress(epoch, (time.monotonic() - begun) / (epoch - start + 1))
+        parts["model"].load_state_dict(self._best["model"])
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The metrics of the epoch that was kept, its number among them."""
+        return dict(self._best["metrics"])
+
+    def discard(self) -> None:
+        """Remove the saved state: the training is over."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
+        """Return adversarial images against the bare classifier, made once and kept in the cache directory."""
+        if (attack, eps, split) not in self._sets:
+            made = ATTACKS.create(attack)
+            made.check(eps)
+            self._sets[attack, eps, split] = self._adversarial_set(made, eps, self.data[split], split)
+        return self._sets[attack, eps, split]
+
+    def _adversarial_set(self, attack: Attack, eps: float, images: Images, split: Split) -> Tensor:
+        spec = [attack.spec.name, dict(attack.spec.options), attack.version, eps]
+        key = digest([spec, self._target_key, split, self.settings.seed])[:16]
+        folder = cache_dir() / "adversarial" / f"{attack.spec.name}-{eps:g}-{split}-{key}"
+        folder.mkdir(parents=True, exist_ok=True)
+        chunks = []
+        for start in range(0, len(images.y), CHUNK):
+            part = slice(start, min(start + CHUNK, len(images.y)))
+            path = folder / f"{part.start:06d}-{part.stop:06d}.safetensors"
+            if not path.is_file():
+                x_adv = self._attack(attack, eps, images.x[part], images.y[part], [key, start])
+                with replacing(path) as partial:
+                    save_file({"x_adv": x_adv}, partial)
+                self._console.print(f"{attack.spec.label} eps {eps:g}: {part.stop} of {len(images.y)} {split} images")
+            with safe_open(path, "pt") as stored:
+                chunks.append(stored.get_tensor("x_adv"))
+        return torch.cat(chunks)
+
+    def _attack(self, attack: Attack, eps: float, x: Tensor, y: Tensor, key: list[Any]) -> Tensor:
+        found = []
+        for start in range(0, len(y), BATCH):
+            part = slice(start, start + BATCH)
+            batch = x[part].to(self.device), y[part].to(self.device)
+            found.append(guard.run(attack, self.classifier, *batch, [eps], [keyed_seed(*key, start)])[0].cpu())
+        return torch.cat(found)
+
+    def _restore(self, parts: dict[str, Any]) -> int:
+        path = self._folder / "state.pt"
+        if not path.is_file():
+            return 0
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+        self._history, self._best = state["history"], state["best"]
+        self._console.print(f"resumed after epoch {len(self._history)} of {self.settings.epochs}")
+        return len(self._history)
+
+    def _close_epoch(self, parts: dict[str, Any]) -> None:
+        metrics = {**self._reported, "epoch": float(len(self._history) + 1)}
+        self._history.append(metrics)
+        if not self._best or metrics["score"] > self._best["metrics"]["score"]:
+            weights = {name: value.detach().cpu().clone() for name, value in parts["model"].state_dict().items()}
+            self._best = {"model": weights, "metrics": metrics}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "parts": {name: part.state_dict() for name, part in parts.items()},
+            "history": self._history,
+            "best": self._best,
+        }
+        with replacing(self._folder / "state.pt") as partial:
+            torch.save(state, partial)
+
+    def _out_of_patience(self) -> bool:
+        if self.settings.patience is None or not self._best:
+            return False
+        return len(self._history) - int(self._best["metrics"]["epoch"]) >= self.settings.patience
+
+    def _print_progress(self, epoch: int, seconds: float) -> None:
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in self._reported.items() if name != "score")
+        left = seconds * (self.settings.epochs - epoch - 1)
+        self._console.print(
+            f"epoch {epoch + 1}/{self.settings.epochs}  {shown}  {seconds:.0f} s an epoch, {left / 60:.0f} min left"
+        )
+
+
+def train_classifier(
+    spec: Spec, dataset: ImageDataset, settings: Settings, device: torch.device, data_dir: Path | None, folder: Path
+) -> zoo.Weights:
+    """Train a registered classifier and put its weights into the zoo in ``folder``."""
+    data = _training_data(dataset, data_dir, settings)
+    identity: list[Any] = ["classifier", spec.name, dict(spec.options), dataset.spec.name, asdict(settings)]
+    torch.manual_seed(keyed_seed("weights", *identity))
+    classifier: Classifier = CLASSIFIERS.create(spec, dataset.shape, dataset.num_classes)
+    identity += [classifier.version, asdict(classifier.recipe), CLASSIFIERS.source_digest(spec.name)]
+    session = Session(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device)
+    classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fit_classifier(classifier, session, classifier.recipe)
+    return _finish(session, classifier, folder, "classifier", spec, dataset.spec.name, None)
+
+
+def fit_classifier(classifier: nn.Module, session: Session, recipe: Recipe) -> None:
+    """Minimise cross-entropy with AdamW under a one-cycle schedule; keep the epoch of best validation accuracy."""
+    settings, device = session.settings, session.device
+    x, y = session.images("train"), session.labels("train")
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
+    steps = -(-len(y) // settings.batch_size) * settings.epochs
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps)
+    low_precision = settings.precision == "bfloat16"
+    for _ in session.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
+        classifier.train()
+        total = 0.0
+        for i in session.batches():
+            batch = augment(x[i].to(device), recipe)
+            with torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
+                logits = classifier(batch)
+            loss = F.cross_entropy(logits.float(), y[i].to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(i)
+        accuracy = evaluate_accuracy(classifier, session.data["validation"], device)
+        session.report(accuracy, accuracy=accuracy, loss=total / len(y))
+
+
+def train_defense(
+    spec: Spec, dataset: ImageDataset, target: Target, settings: Settings, device: torch.device,
+    data_dir: Path | None, folder: Path,
+) -> zoo.Weights:  # fmt: skip
+    """Train a registered defense against a frozen classifier and put its weights into the zoo in ``folder``."""
+    data = _training_data(dataset, data_dir, settings)
+    seen = DEFENSES.get(spec.name).training_knowledge in ("classifier", "attack")
+    against = target.classifier.spec.label if seen else None
+    identity: list[Any] = [
+        "defense",
+        spec.name,
+        dict(spec.options),
+        dataset.spec.name,
+        against,
+        target.key,
+        asdict(settings),
+    ]
+    torch.manual_seed(keyed_seed("weights", *identity))
+    defense = as_defense(DEFENSES.create(spec))
+    defense.build(dataset.shape, dataset.num_classes)
+    defense.to(device)
+    identity += [defense.version, DEFENSES.source_digest(spec.name)]
+    session = Session(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device, target)
+    with guard.eval_mode(target.classifier):
+        defense.fit(session)
+    return _finish(session, defense, folder, "defense", spec, dataset.spec.name, against)
+
+
+@torch.no_grad()
+def evaluate_accuracy(classifier: nn.Module, images: Images, device: torch.device) -> float:
+    """Return the share of images that the classifier gets right, in eval mode and float32."""
+    classifier.eval()
+    correct = 0
+    for x, y in zip(images.x.split(500), images.y.split(500), strict=True):
+        correct += int((classifier(x.to(device)).argmax(dim=1).cpu() == y).sum())
+    return correct / len(images.y)
+
+
+def _training_data(dataset: ImageDataset, data_dir: Path | None, settings: Settings) -> dict[Split, Images]:
+    train = dataset.training_split("train", data_dir, settings.limit)
+    if settings.batch_size > len(train.y):
+        raise UserError(f"--batch-size {settings.batch_size} exceeds the {len(train.y)} training images")
+    return {"train": train, "validation": dataset.training_split("validation", data_dir)}
+
+
+def _finish(
+    session: Session, model: nn.Module, folder: Path, kind: str, spec: Spec, dataset: str, classifier: str | None
+) -> zoo.Weights:
+    settings, best = session.settings, session.best
+    asked: dict[str, Scalar] = {**asdict(settings)}
+    weights = zoo.add(
+        folder, model, kind=kind, name=spec.name, label=spec.label, dataset=dataset, classifier=classifier,
+        options=dict(spec.options), command=zoo.train_command(kind, spec, dataset, classifier, asked),
+        seed=settings.seed, epochs=int(best.pop("epoch")), train_images=len(session.labels("train")),
+        validation={name: round(value, 6) for name, value in best.items() if name != "score"},
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=versions(),
+    )  # fmt: skip
+    session.discard()
+    return weights

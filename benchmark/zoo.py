@@ -1,0 +1,143 @@
+"""The zoo: trained weights as safetensors, each with a manifest entry that says where it comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.keys import file_digest
+from benchmark.paths import SHIPPED_ZOO, user_zoo
+from defenses.errors import UserError
+from defenses.spec import Scalar, Spec
+from leaderboard.atomic import replacing
+from leaderboard.canonical import canonical_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One manifest entry."""
+
+    kind: str
+    """``classifier`` or ``defense``."""
+    name: str
+    label: str
+    dataset: str
+    classifier: str | None
+    """The target that a defense was trained with; None for a classifier, or a defense that saw none."""
+    options: Mapping[str, Scalar]
+    file: str
+    sha256: str
+    command: str
+    """The command that trained it."""
+    seed: int
+    epochs: int
+    train_images: int
+    validation: Mapping[str, float]
+    """Scores of the kept epoch on the validation part of the training split."""
+    date: str
+    versions: Mapping[str, str]
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return self.folder / self.file
+
+    @property
+    def identity(self) -> str:
+        """What there is one set of weights of: a new training replaces an old one of the same identity."""
+        return canonical_json([self.kind, self.name, self.dataset, self.classifier, dict(self.options)])
+
+
+def search_path(zoo: Path | None = None) -> list[Path]:
+    """Return the folders that weights are looked for in, first match first."""
+    return [*([zoo] if zoo else []), user_zoo(), SHIPPED_ZOO]
+
+
+def entries(folders: Sequence[Path]) -> Iterator[Weights]:
+    """Yield every entry of the manifests in ``folders``; raise ``UserError`` for a manifest that cannot be read."""
+    for folder in folders:
+        manifest = folder / MANIFEST
+        if not manifest.is_file():
+            continue
+        try:
+            for entry in json.loads(manifest.read_text(encoding="utf-8")):
+                yield Weights(**entry, folder=folder)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"zoo manifest {manifest} cannot be read: {error}") from error
+
+
+def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifier: str | None) -> Weights:
+    """Return the first weights for exactly these options; raise ``UserError`` that says what there is instead."""
+    candidates = [w for w in entries(folders) if w.kind == kind and w.name == spec.name]
+    for weights in candidates:
+        same_target = weights.classifier is None or weights.classifier == classifier
+        if weights.dataset == dataset and same_target and dict(weights.options) == dict(spec.options):
+            return weights
+    against = f" against {classifier}" if kind == "defense" else ""
+    there = sorted({f"{w.label} ({w.dataset}{', ' + w.classifier if w.classifier else ''})" for w in candidates})
+    have = f"; there are {', '.join(there)}" if there else ""
+    command = train_command(kind, spec, dataset, classifier)
+    raise UserError(f"no weights for {kind} {spec.label!r} on {dataset}{against}{have}. Train them: {command}")
+
+
+def train_command(
+    kind: str, spec: Spec, dataset: str, classifier: str | None, settings: Mapping[str, Scalar] | None = None
+) -> str:
+    """Return the command line that trains ``spec``; settings that are None are left out."""
+    words = ["bench", "train", kind, spec.name, "--dataset", dataset]
+    if kind == "defense" and classifier:
+        words += ["--classifier", classifier]
+    given = {name: value for name, value in (settings or {}).items() if value is not None}
+    for option, value in {**spec.options, **given}.items():
+        words += [f"--{option.replace('_', '-')}", str(value)]
+    return " ".join(words)
+
+
+def load_into(model: nn.Module, weights: Weights) -> None:
+    """Load weights after checking their digest; raise ``UserError`` for a missing, corrupt or unfitting file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not weights.path.is_file():
+        raise UserError(f"weight file {weights.path} is missing")
+    if file_digest(weights.path) != weights.sha256:
+        raise UserError(f"weight file {weights.path} is corrupt or truncated: its SHA-256 is not the manifest's")
+    try:
+        model.load_state_dict(load_file(weights.path))
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"weight file {weights.path} does not fit {weights.label}: {error}".split("\n")[0]) from error
+
+
+def add(folder: Path, model: nn.Module, **facts: Any) -> Weights:
+    """Write a model's weights and its manifest entry into ``folder``, replacing the entry of the same identity."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = re.sub(r"[^\w.]+", "-", f"{facts['label']}-{facts['dataset']}-{facts['classifier'] or ''}").strip("-")
+    path = folder / f"{stem}.safetensors"
+    with replacing(path) as partial:
+        save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, partial)
+    new = Weights(**facts, file=path.name, sha256=file_digest(path), folder=folder)
+    kept = [w for w in entries([folder]) if w.identity != new.identity]
+    _write_manifest(folder, [*kept, new])
+    return new
+
+
+def _write_manifest(folder: Path, weights: Sequence[Weights]) -> None:
+    rows = []
+    for entry in sorted(weights, key=lambda w: (w.kind, w.name, w.dataset, w.label)):
+        row = asdict(entry)
+        del row["folder"]
+        rows.append(row)
+    with replacing(folder / MANIFEST) as partial:
+        partial.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,123 @@
+"""What a purification defense is, and the classifier behind one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from defenses.spec import Spec
+
+TrainingKnowledge = Literal["none", "clean", "classifier", "attack"]
+Split = Literal["train", "validation"]
+
+
+class Defense(nn.Module):
+    """An input purifier. A subclass writes ``purify``; everything else has a default.
+
+    A defense draws random numbers from torch's default generator only, treats each image alone
+    (``purify(x)[i]`` does not depend on the other images), and gives the same values with and without gradients
+    enabled. Constructor options are keyword-only JSON scalars.
+    """
+
+    stochastic: bool = False
+    """Two passes over the same input differ."""
+    differentiable: bool = True
+    """``purify`` has a useful gradient with respect to its input."""
+    training_knowledge: TrainingKnowledge = "none"
+    """The most that training saw: nothing, clean images, the target classifier, or an attack on it."""
+    version: ClassVar[str] = "1"
+    """Raise it when the values that ``purify`` gives change: stored results are then computed anew."""
+    spec: Spec
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        """Make what depends on the images: called once, with ``(C, H, W)``, before weights are loaded or trained."""
+
+    def purify(self, x: Tensor) -> Tensor:
+        """Clean a batch: float32 ``(N, C, H, W)`` in [0, 1] in, the same shape and range out."""
+        raise NotImplementedError(f"{type(self).__name__} must define purify(x)")
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        """Return a differentiable stand-in for ``purify``, for backward passes (default: the identity)."""
+        return x
+
+    def fit(self, context: FitContext) -> None:
+        """Train on ``context``; a defense that defines this needs weights before it can purify."""
+        raise NotImplementedError(f"{type(self).__name__} is not trained")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Purify."""
+        return self.purify(x)
+
+
+class FitContext(Protocol):
+    """What a defense is trained with. Images are float32 ``(N, C, H, W)`` in [0, 1], labels int64 ``(N,)``."""
+
+    device: torch.device
+    classifier: nn.Module
+    """The target, frozen, in eval mode."""
+
+    def images(self, split: Split) -> Tensor:
+        """Return the clean images of a part of the training split."""
+
+    def labels(self, split: Split) -> Tensor:
+        """Return the labels of the same images."""
+
+    def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
+        """Return ``attack``'s (a registered attack, options allowed) adversarial images against the bare classifier."""
+
+    def epochs(self, **parts: Any) -> Iterator[int]:
+        """Yield epoch numbers; ``parts`` (things with ``state_dict``) are saved after each and restored on resume."""
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the index batches of one epoch over the training part, shuffled."""
+
+    def report(self, score: float, **metrics: float) -> None:
+        """Report an epoch's validation ``score`` (higher is better; the best epoch's weights are kept)."""
+
+
+class DefendedClassifier(nn.Module):
+    """A classifier behind a purifier: ``classifier(defense.purify(x))``. Any attack library can attack it as it is."""
+
+    def __init__(self, classifier: nn.Module, defense: Defense) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.defense = defense
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits ``(N, K)`` for images ``(N, C, H, W)`` in [0, 1]."""
+        logits: Tensor = self.classifier(self.defense.purify(x))
+        return logits
+
+
+class _Adapted(Defense):
+    """A plain object with ``purify`` in the place of a ``Defense``."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+        self.stochastic = getattr(inner, "stochastic", False)
+        self.differentiable = getattr(inner, "differentiable", True)
+        self.training_knowledge = getattr(inner, "training_knowledge", "none")
+        if hasattr(inner, "spec"):
+            self.spec = inner.spec
+
+    def purify(self, x: Tensor) -> Tensor:
+        purified: Tensor = self.inner.purify(x)
+        return purified
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        stand_in = getattr(self.inner, "surrogate", None)
+        return x if stand_in is None else stand_in(x)
+
+
+def as_defense(made: Any) -> Defense:
+    """Return ``made`` as a ``Defense``: any object with ``purify`` will do."""
+    return made if isinstance(made, Defense) else _Adapted(made)
+
+
+def is_trained(cls: type[Any]) -> bool:
+    """Say whether a defense class defines ``fit``, and so needs weights."""
+    return getattr(cls, "fit", Defense.fit) is not Defense.fit

@@ -1,0 +1,112 @@
+"""The convolutional auto-encoder of the seed paper (Mandal 2023, section 3.3 and Fig. 5)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from defenses.base import Defense, FitContext
+from defenses.registry import register_defense
+
+SIDE = 32
+"""Images are resized to SIDE x SIDE on the way in and back on the way out."""
+
+
+@register_defense("cae")
+class CAE(Defense):
+    """Convolutional auto-encoder with a noisy latent code, trained on (adversarial, clean) pairs (Mandal 2023).
+
+    Parameters
+    ----------
+    against, eps:
+        The attack on the bare classifier, and its size in pixel units, that the training images were perturbed with.
+    latent_dim:
+        Length of the latent code z.
+    noise:
+        Standard deviation of the Gaussian noise added to z, in training and in use.
+    """
+
+    training_knowledge = "attack"
+
+    def __init__(self, *, against: str = "fgsm", eps: float = 0.6, latent_dim: int = 10, noise: float = 1.0) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be at least 1, not {latent_dim}")
+        if noise < 0:
+            raise ValueError(f"noise must not be negative, got {noise}")
+        if eps < 0:
+            raise ValueError(f"eps must not be negative, got {eps}")
+        self.against = against
+        self.eps = eps
+        self.latent_dim = latent_dim
+        self.noise = noise
+        self.stochastic = noise > 0
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        """Make the encoder ``(C, 32, 32) -> z`` and the decoder that mirrors it."""
+        channels = shape[0]
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, 8, 3, stride=2, padding=1), nn.GELU(),
+            nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.GELU(),
+            nn.Conv2d(16, 32, 3, stride=2), nn.GELU(),
+            nn.Flatten(),
+            nn.Linear(32 * 3 * 3, 128), nn.GELU(),
+            nn.Linear(128, self.latent_dim),
+        )  # fmt: skip
+        self.decoder = nn.Sequential(
+            nn.Linear(self.latent_dim, 128), nn.GELU(),
+            nn.Linear(128, 32 * 3 * 3), nn.GELU(),
+            nn.Unflatten(1, (32, 3, 3)),
+            nn.ConvTranspose2d(32, 16, 3, stride=2, output_padding=1), nn.BatchNorm2d(16), nn.GELU(),
+            nn.ConvTranspose2d(16, 8, 3, stride=2, padding=1, output_padding=1), nn.BatchNorm2d(8), nn.GELU(),
+            nn.ConvTranspose2d(8, channels, 3, stride=2, padding=1, output_padding=1), nn.Sigmoid(),
+        )  # fmt: skip
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the latent codes ``(N, latent_dim)``, without noise."""
+        z: Tensor = self.encoder(_resize(x, (SIDE, SIDE)))
+        return z
+
+    def purify(self, x: Tensor) -> Tensor:
+        """Encode, add noise to the code, decode."""
+        z = self.encode(x)
+        if self.noise > 0:
+            z = z + self.noise * torch.randn_like(z)
+        return _resize(self.decoder(z), (x.shape[-2], x.shape[-1]))
+
+    def fit(self, context: FitContext) -> None:
+        """Minimise the squared error between the reconstruction of x_adv and the clean x: Adam 1e-3 (section 3.3).
+
+        The epoch kept is the one whose purified validation images the classifier gets right most often.
+        """
+        x, x_adv = context.images("train"), context.adversarial(self.against, self.eps, "train")
+        optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
+        for _ in context.epochs(model=self, optimizer=optimizer):
+            self.train()
+            for i in context.batches():
+                loss = F.mse_loss(self.purify(x_adv[i].to(context.device)), x[i].to(context.device))
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+            self._validate(context)
+
+    @torch.no_grad()
+    def _validate(self, context: FitContext) -> None:
+        self.eval()
+        x, y = context.images("validation"), context.labels("validation")
+        x_adv = context.adversarial(self.against, self.eps, "validation")
+        squared, correct = 0.0, 0
+        for start in range(0, len(y), 500):
+            part = slice(start, start + 500)
+            purified = self.purify(x_adv[part].to(context.device)).cpu()
+            squared += float((purified - x[part]).square().mean(dim=(1, 2, 3)).sum())
+            predicted = context.classifier(purified.to(context.device)).argmax(dim=1).cpu()
+            correct += int((predicted == y[part]).sum())
+        context.report(correct / len(y), accuracy=correct / len(y), mse=squared / len(y))
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)

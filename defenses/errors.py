@@ -1,0 +1,19 @@
+"""The errors that are the user's to mend: the command line prints them as one line and exits with status 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A value that cannot be used; the message names it and the valid choices."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
+    """Return the error for a name that is not among ``valid``, with the nearest one where there is one."""
+    choices = sorted(valid)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    listed = ", ".join(choices) if choices else "(none)"
+    return UserError(f"unknown {kind} {name!r}{hint} Valid: {listed}")

@@ -1,0 +1,17 @@
+"""No defense: the reference row of every table."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from defenses.base import Defense
+from defenses.registry import register_defense
+
+
+@register_defense("none")
+class NoDefense(Defense):
+    """The bare classifier: the image is passed on as it is."""
+
+    def purify(self, x: Tensor) -> Tensor:
+        """Return ``x``."""
+        return x

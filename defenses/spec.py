@@ -1,0 +1,124 @@
+"""A name with its options, as the command line writes it: ``cae[latent_dim=32,noise=0.1]``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from defenses.errors import UserError, unknown_name
+
+Scalar = bool | int | float | str | None
+
+_SPEC = re.compile(r"^\s*([A-Za-z_][\w.-]*)\s*(?:\[(.*)\])?\s*$")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One registered thing and the complete options it is made with (defaults filled in)."""
+
+    name: str
+    options: Mapping[str, Scalar]
+    label: str
+    """The name with the options that differ from their defaults: what a table row is called."""
+
+    def __str__(self) -> str:
+        return self.label
+
+
+def split_list(text: str) -> list[str]:
+    """Split at the commas outside brackets: ``a[x=1,y=2],b`` gives ``a[x=1,y=2]`` and ``b``."""
+    parts = re.split(r",(?![^\[]*\])", text)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def parse_number(text: str) -> float:
+    """Read ``0.3`` or ``8/255``; raise ``UserError`` for anything else."""
+    try:
+        return float(Fraction(text.strip())) if "/" in text else float(text)
+    except (ValueError, ZeroDivisionError):
+        raise UserError(f"{text.strip()!r} is not a number; write 0.3 or 8/255") from None
+
+
+def split_spec(text: str) -> tuple[str, dict[str, str]]:
+    """Split ``name[key=value,...]`` into the name and the raw option texts."""
+    match = _SPEC.match(text)
+    if match is None:
+        raise UserError(f"cannot read {text!r}; write NAME or NAME[option=value,...]")
+    name, inner = match.groups()
+    options: dict[str, str] = {}
+    for part in split_list(inner or ""):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UserError(f"cannot read option {part!r} in {text!r}; write option=value")
+        options[key.strip()] = value.strip()
+    return name, options
+
+
+def option_defaults(cls: type[Any]) -> dict[str, Any]:
+    """Return the keyword-only constructor options of a class with their defaults (``inspect._empty`` if required)."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def make_spec(kind: str, name: str, cls: type[Any], given: Mapping[str, Any]) -> Spec:
+    """Check ``given`` options (texts or JSON scalars) against the constructor of ``cls`` and fill in the defaults."""
+    defaults = option_defaults(cls)
+    hints = get_type_hints(cls.__init__)
+    options: dict[str, Scalar] = {}
+    for key, value in given.items():
+        if key not in defaults:
+            raise unknown_name(f"option of {kind} {name!r}:", key, defaults)
+        options[key] = _coerce(f"option {key!r} of {kind} {name!r}", value, hints.get(key, Any))
+    for key, default in defaults.items():
+        if key not in options:
+            if default is inspect.Parameter.empty:
+                raise UserError(f"{kind} {name!r} needs the option {key!r}: write {name}[{key}=...]")
+            options[key] = default
+    return Spec(name, dict(sorted(options.items())), _label(name, options, defaults))
+
+
+def _label(name: str, options: Mapping[str, Scalar], defaults: Mapping[str, Any]) -> str:
+    shown = [f"{k}={_show(v)}" for k, v in sorted(options.items()) if defaults[k] != v]
+    return f"{name}[{','.join(shown)}]" if shown else name
+
+
+def _show(value: Scalar) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _coerce(what: str, value: Any, hint: Any) -> Scalar:
+    accepted = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if isinstance(value, str) and str not in accepted:
+        value = _read_scalar(value)
+    if hint is Any:
+        return value if isinstance(value, bool | int | float | str | None) else str(value)
+    for kind in accepted:
+        if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if kind is int and isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if kind in (bool, str) and isinstance(value, kind):
+            return value  # type: ignore[no-any-return]
+        if kind is type(None) and value is None:
+            return None
+    names = " or ".join("none" if k is type(None) else getattr(k, "__name__", str(k)) for k in accepted)
+    raise UserError(f"{what} takes {names}, not {value!r}")
+
+
+def _read_scalar(text: str) -> Any:
+    if text.lower() in ("true", "false", "none", "null"):
+        return {"true": True, "false": False}.get(text.lower())
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return parse_number(text)
+    except UserError:
+        return text

@@ -1,0 +1,46 @@
+"""Transforms that need no training: the free reference rows."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from defenses.base import Defense
+from defenses.registry import register_defense
+
+
+@register_defense("binarize")
+class Binarize(Defense):
+    """Round every pixel to black or white at a threshold (bit depth 1; Xu et al. 2018, Feature Squeezing)."""
+
+    differentiable = False
+
+    def __init__(self, *, threshold: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold must lie between 0 and 1, not {threshold}")
+        self.threshold = threshold
+
+    def purify(self, x: Tensor) -> Tensor:
+        """Return 1 where a pixel exceeds the threshold, else 0."""
+        return (x > self.threshold).to(x.dtype)
+
+
+@register_defense("median")
+class Median(Defense):
+    """Replace every pixel by the median of the square window around it (Xu et al. 2018, Feature Squeezing)."""
+
+    def __init__(self, *, size: int = 3) -> None:
+        super().__init__()
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"size must be odd and positive, not {size}")
+        self.size = size
+
+    def purify(self, x: Tensor) -> Tensor:
+        """Filter each channel alone; the border is mirrored."""
+        n, channels, height, width = x.shape
+        reach = self.size // 2
+        padded = F.pad(x, (reach, reach, reach, reach), mode="reflect")
+        windows = F.unfold(padded, self.size).view(n, channels, self.size * self.size, height * width)
+        return torch.median(windows, dim=2).values.view(n, channels, height, width)

@@ -1,0 +1,149 @@
+"""The pictures of a board: robustness curves, and a gallery of what the purifiers do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from leaderboard.aggregate import Board, Column, Row, accuracy
+from leaderboard.result import Result
+from leaderboard.statistics import Estimate
+
+PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
+"""Told apart with any colour vision (after Okabe and Ito)."""
+MARKERS = "osD^vP*X"
+GALLERY_IMAGES = 8
+
+Images = NDArray[np.uint8]
+mpl.rcParams["svg.hashsalt"] = "purification-bench"
+
+
+def curves(board: Board, folder: Path, stem: str) -> Path | None:
+    """Draw accuracy against eps, one panel an attack; write SVG and PNG and return the PNG's path.
+
+    None where no attack of the board has a size to draw against.
+    """
+    attacks = [attack for attack in board.attacks if board.sizes(attack)[0].norm == "linf"]
+    if not attacks:
+        return None
+    figure = Figure(figsize=(1.2 + 3.1 * len(attacks), 3.5), layout="constrained")
+    panels = figure.subplots(1, len(attacks), sharex=True, sharey=True, squeeze=False)[0]
+    for panel, attack in zip(panels, attacks, strict=True):
+        _curve_panel(panel, board, attack)
+    panels[0].set_ylabel("accuracy (%)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
+    figure.suptitle(f"{board.dataset}, {board.classifier}: gray-box accuracy, 95 % intervals", fontsize=10)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{stem}.svg", metadata={"Date": None})
+    figure.savefig(folder / f"{stem}.png", dpi=130)
+    return folder / f"{stem}.png"
+
+
+def gallery(
+    board: Board, examples: Callable[[Result], dict[str, Images] | None], folder: Path, stem: str
+) -> Path | None:
+    """Draw clean and adversarial images, and for each defense what it makes of them and how far that is from clean.
+
+    The attack is the last Linf one of the board at its mark that kept example images; None where none did.
+    """
+    for column in reversed(board.candidates(board.mark)):
+        kept = _examples(board, column, examples)
+        if column.attack != "noise" and kept:
+            break
+    else:
+        return None
+    first = next(iter(kept.values()))
+    count = min(GALLERY_IMAGES, len(first["clean"]))
+    strips: list[tuple[str, Images]] = [
+        ("clean", first["clean"]),
+        (f"{column.attack} {column.eps:g}", first["adversarial"]),
+    ]
+    strips.append(("difference", _difference(first["adversarial"], first["clean"])))
+    for defense, images in kept.items():
+        strips += [(defense, images["purified"]), ("less clean", _difference(images["purified"], images["clean"]))]
+    picture, pitch = _stack([strip[:count] for _, strip in strips])
+    figure = Figure(figsize=(2.6 + 0.62 * count, 0.66 * len(strips) + 0.1), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(picture, vmin=0, vmax=255, cmap="gray", interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([pitch * (i + 0.5) for i in range(len(strips))], [label for label, _ in strips])
+    axes.tick_params(length=0, labelsize=8)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{stem}.png", dpi=110, bbox_inches="tight")
+    return folder / f"{stem}.png"
+
+
+def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
+    for index, row in enumerate(board.rows.values()):
+        points = _points(row, board.sizes(attack))
+        if not points:
+            continue
+        colour = PALETTE[index % len(PALETTE)]
+        eps = [at for at, _ in points]
+        style = "--" if index >= len(PALETTE) else "-"
+        panel.plot(
+            eps, [100 * e.value for _, e in points], style, marker=MARKERS[index % len(MARKERS)], markersize=4,
+            color=colour, label=row.defense, linewidth=1.4,
+        )  # fmt: skip
+        panel.fill_between(
+            eps,
+            [100 * e.low for _, e in points],
+            [100 * e.high for _, e in points],
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )
+    panel.axvline(board.mark, color="0.6", linewidth=0.8, linestyle=":")
+    panel.set_title(attack, fontsize=10)
+    panel.set_xlabel("eps (Linf)")
+    panel.set_ylim(0, 100)
+    panel.set_xlim(left=0)
+    panel.grid(color="0.92")
+    panel.set_axisbelow(True)
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(False)
+
+
+def _points(row: Row, columns: list[Column]) -> list[tuple[float, Estimate]]:
+    found = [(0.0, accuracy(row.clean))] + [(column.eps, accuracy(row.cells.get(column))) for column in columns]
+    return [(eps, estimate) for eps, estimate in found if estimate is not None]
+
+
+def _examples(
+    board: Board, column: Column, examples: Callable[[Result], dict[str, Images] | None]
+) -> dict[str, dict[str, Images]]:
+    kept = {}
+    for name, row in board.rows.items():
+        result = row.cells.get(column)
+        images = examples(result) if result is not None and result.ok else None
+        if images is not None and name != "none":
+            kept[name] = images
+    return kept
+
+
+def _difference(images: Images, clean: Images) -> Images:
+    """Show a difference in grey: mid-grey is none, black and white are a whole pixel range down and up."""
+    signed = (images.astype(np.int16) - clean.astype(np.int16)) // 2 + 128
+    return signed.clip(0, 255).astype(np.uint8)
+
+
+def _stack(strips: list[Images]) -> tuple[Images, int]:
+    """Lay strips of images ``(k, C, H, W)`` out as one picture; return it with the distance between strips."""
+    gap = 3
+    rows = []
+    for strip in strips:
+        colour = np.repeat(strip, 3, axis=1) if strip.shape[1] == 1 else strip
+        tiles = [
+            np.pad(image.transpose(1, 2, 0), ((0, gap), (0, gap), (0, 0)), constant_values=255) for image in colour
+        ]
+        rows.append(np.concatenate(tiles, axis=1))
+    return np.concatenate(rows, axis=0), strips[0].shape[-2] + gap

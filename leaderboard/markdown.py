@@ -1,0 +1,114 @@
+"""Tables and pages in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from leaderboard import tables
+from leaderboard.aggregate import Board, Row, boards, failures
+from leaderboard.result import Result
+from leaderboard.tables import Table
+
+
+def page(results: Sequence[Result], figures: dict[str, list[tuple[str, str]]], set_aside: Sequence[str] = ()) -> str:
+    """Return the leaderboard page.
+
+    Parameters
+    ----------
+    figures:
+        For each board's title, (caption, path) of its pictures, paths relative to the page.
+    set_aside:
+        One line for each stored file that could not be read.
+    """
+    parts = ["# Leaderboard", _how(results)]
+    for board in boards(results):
+        parts.append(_board(board, figures))
+    failed = failures(results)
+    if failed:
+        rows = [[f"`{r.defense}`", r.dataset, r.attack or "clean", f"{r.eps:g}", r.error or ""] for r in failed]
+        parts.append(render(Table("Failed cells", ["defense", "dataset", "attack", "eps", "error"], rows), level=2))
+    if set_aside:
+        parts.append("## Set aside\n\n" + "\n".join(f"- {line}" for line in set_aside))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render(table: Table, level: int = 3) -> str:
+    """Return a table with its heading and note."""
+    aligned = ["left" if column < table.words else "right" for column in range(len(table.headers))]
+    body = tabulate(table.rows, table.headers, tablefmt="github", disable_numparse=True, colalign=aligned)
+    heading = f"{'#' * level} {table.title}"
+    return "\n\n".join(part for part in (heading, body, table.note) if part)
+
+
+def _board(board: Board, figures: dict[str, list[tuple[str, str]]]) -> str:
+    head = tables.summary(board)
+    pictures = [f"![{caption}]({path})\n\n*{caption}*" for caption, path in figures.get(board_name(board), [])]
+    optional = (tables.draws(board), tables.comparisons(board), tables.latency(board))
+    parts = [
+        render(head, level=2),
+        *pictures,
+        render(tables.worst_case(board)) if any(column.norm == "linf" for column in board.columns) else "",
+        *(render(tables.by_size(board, attack)) for attack in board.attacks),
+        *(render(table) for table in optional if table),
+        _provenance(board),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def board_name(board: Board) -> str:
+    """Return the name that a board's figures are filed under."""
+    return f"{board.dataset}-{board.classifier}-seed{board.seed}"
+
+
+def _how(results: Sequence[Result]) -> str:
+    if not results:
+        return "No results yet."
+    machines = sorted({f"{r.environment['device_name']} ({r.environment['device']})" for r in results})
+    versions = sorted({_versions(r) for r in results})
+    days = sorted({r.created[:10] for r in results})
+    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return (
+        f"Computed {span} on {'; '.join(machines)} with {'; '.join(versions)}. {len(results)} cells. "
+        "Every figure is in percent of images with its 95 % interval (Wilson; with draws, at the effective sample "
+        "size); the intervals do not cover the randomness of training. "
+        "`accuracy` is the share right under one attack; `robust_accuracy` the share right on the clean image and "
+        "under every attack of a set."
+    )
+
+
+def _versions(result: Result) -> str:
+    versions = result.environment["versions"]
+    return ", ".join(f"{name} {versions[name]}" for name in ("purification-bench", "torch", "torchattacks"))
+
+
+def _provenance(board: Board) -> str:
+    first = next(iter(board.rows.values())).any
+    classifier = first.identity["classifier"]
+    rows = [[f"`{board.classifier}` (classifier)", _digest(classifier["weights"]), _command(first.facts["classifier"])]]
+    rows += [
+        [f"`{row.defense}`", _digest(row.any.identity["defense"]["weights"]), _command(row.any.facts.get("weights"))]
+        for row in board.rows.values()
+        if row.any.identity["defense"]["weights"]
+    ]
+    plan = first.identity.get("batch", {})
+    note = f"Seed {board.seed}; batch plan: {', '.join(f'{k} {v}' for k, v in plan.items())}." if plan else ""
+    return render(Table("Weights", ["what", "SHA-256", "trained by"], rows, note + _notes(board)))
+
+
+def _notes(board: Board) -> str:
+    stochastic = [f"`{name}`" for name, row in board.rows.items() if _declares(row, "stochastic")]
+    return f" Stochastic: {', '.join(stochastic)}." if stochastic else ""
+
+
+def _declares(row: Row, flag: str) -> bool:
+    return bool(row.any.facts.get(flag))
+
+
+def _digest(sha256: str | None) -> str:
+    return f"`{sha256[:12]}`" if sha256 else tables.MISSING
+
+
+def _command(weights: dict[str, object] | None) -> str:
+    return f"`{weights['command']}`" if weights else tables.MISSING

@@ -1,0 +1,40 @@
+"""The leaderboard of a store: its page, its figures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from leaderboard import figures, markdown
+from leaderboard.aggregate import boards
+from leaderboard.atomic import replacing
+from leaderboard.store import Store
+
+
+def write(store: Store, target: Path | None = None) -> Path:
+    """Render the page and its figures from the results alone; return the page's path (default ``README.md`` there)."""
+    page = target or store.root / "README.md"
+    results = list(store.results())
+    folder = store.root / "figures"
+    pictures: dict[str, list[tuple[str, str]]] = {}
+    for board in boards(results):
+        name = markdown.board_name(board)
+        drawn = [
+            (
+                "Robustness curves. The dotted line is the dataset's mark.",
+                figures.curves(board, folder, f"curves-{name}"),
+            ),
+            (
+                "What the purifiers do to the first images, and how far that is from the clean image "
+                "(grey: not at all).",
+                figures.gallery(board, store.examples_of, folder, f"gallery-{name}"),
+            ),
+        ]
+        pictures[name] = [
+            (caption, Path(os.path.relpath(path, page.parent)).as_posix()) for caption, path in drawn if path
+        ]
+    set_aside = [f"`{path.name}`: {reason}" for path, reason in store.set_aside]
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(page) as partial:
+        partial.write_text(markdown.page(results, pictures, set_aside), encoding="utf-8")
+    return page

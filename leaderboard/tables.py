@@ -1,0 +1,233 @@
+"""The tables of a board, as headers and text rows: one source for the console and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.aggregate import Board, Column, Row, accuracy, paired, robust_accuracy, votes
+from leaderboard.statistics import Estimate
+
+MISSING = "—"
+ONE_STEP_LIMIT = 0.5
+"""From here on one grey image defeats every classifier, and one-step accuracy bounds nothing."""
+
+KNOWLEDGE = {
+    "none": "nothing",
+    "clean": "clean images",
+    "classifier": "the classifier",
+    "attack": "an attack",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column headers, and rows of text."""
+
+    title: str
+    headers: list[str]
+    rows: list[list[str]]
+    note: str = ""
+    words: int = 1
+    """How many of the first columns hold words (set to the left) and not figures."""
+
+
+def summary(board: Board) -> Table:
+    """One line a defense: clean accuracy, the claimed worst case, cost."""
+    columns = board.candidates(board.mark)
+    attacks = ", ".join(column.attack for column in columns)
+    rows = []
+    for row in board.rows.values():
+        worst = robust_accuracy(row, columns)
+        sample = next((r.n for r in (row.clean, *row.cells.values()) if r is not None and r.ok), None)
+        rows.append(
+            [
+                MISSING, f"`{row.defense}`", trained_on(row.any.facts, row.any.identity),
+                percent(accuracy(row.clean)), percent(worst), *_latency(row), str(sample) if sample else MISSING,
+            ]
+        )  # fmt: skip
+    headers = [
+        "rank",
+        "defense",
+        "trained on",
+        "clean",
+        f"claimed at {board.mark:g}",
+        "p50 ms",
+        "p90 ms",
+        "images/s",
+        "n",
+    ]
+    note = (
+        f"*Claimed*: gray-box `robust_accuracy` at Linf {board.mark:g}, the per-image worst case over the clean image "
+        f"and {attacks or 'no attack'}. The attacker knows the classifier but not the purifier, so it bounds nothing: "
+        "rows are ranked by attacks that see the purifier, and none of these does. "
+        "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
+    )
+    return Table(f"{board.dataset}, {board.classifier}", headers, rows, note, words=3)
+
+
+def overview(board: Board) -> Table:
+    """Point estimates of everything in one table, for a terminal."""
+    headers = ["defense", "clean", *(f"{c.attack} {c.eps:g}" for c in board.columns), f"worst {board.mark:g}", "ms"]
+    rows = []
+    for row in board.rows.values():
+        found = [accuracy(row.clean), *(accuracy(row.cells.get(column)) for column in board.columns)]
+        found.append(robust_accuracy(row, board.candidates(board.mark)))
+        shown = [MISSING if one is None else f"{100 * one.value:.1f}" for one in found]
+        rows.append([row.defense, *shown, _latency(row)[0]])
+    return Table(f"{board.dataset}, {board.classifier}: gray-box accuracy (%), p50 latency", headers, rows)
+
+
+def by_size(board: Board, attack: str) -> Table:
+    """Accuracy of each defense under one attack, a column a size."""
+    columns = board.sizes(attack)
+    norm = "Linf" if columns[0].norm == "linf" else "L2"
+    headers = ["defense", "clean", *(f"{column.eps:g}{'*' if _marked(column) else ''}" for column in columns)]
+    rows = []
+    for row in board.rows.values():
+        cells = [_cell(row, column) for column in columns]
+        rows.append([f"`{row.defense}`", percent(accuracy(row.clean)), *cells])
+    note = ""
+    if any(_marked(column) for column in columns):
+        note = (
+            "\\* From eps .5 on one grey image stands for every class, so no defense can be robust there; accuracy "
+            "under a one-step attack at such a size bounds nothing. Shown because the seed paper reports it."
+        )
+    return Table(f"Accuracy under {attack} ({norm}, {_knowledge(board, attack)})", headers, rows, note)
+
+
+def worst_case(board: Board) -> Table:
+    """Per-image worst case of each defense at each size."""
+    sizes = sorted({column.eps for column in board.columns if column.norm == "linf"})
+    headers = ["defense", *(f"{eps:g}" for eps in sizes)]
+    rows = []
+    for row in board.rows.values():
+        estimates = [percent(robust_accuracy(row, board.candidates(eps))) for eps in sizes]
+        rows.append([f"`{row.defense}`", *estimates])
+    over = "; ".join(f"{eps:g}: {', '.join(c.attack for c in board.candidates(eps))}" for eps in sizes)
+    note = f"Right on the clean image and under every attack at that size ({over})."
+    return Table("Gray-box per-image worst case", headers, rows, note)
+
+
+def draws(board: Board) -> Table | None:
+    """Votes and resubmission of the stochastic rows at the mark; None where there is none."""
+    rows = []
+    count = 0
+    for row in board.rows.values():
+        for column in board.candidates(board.mark):
+            found = votes(row, column)
+            if found:
+                verdicts = row.cells[column].adversarial
+                count = verdicts.draws if verdicts else 0
+                shares = (f"{100 * share:.1f}" for share in found)
+                rows.append([f"`{row.defense}`", column.attack, percent(accuracy(row.cells[column])), *shares])
+    if not rows:
+        return None
+    headers = ["defense", "attack", "mean over draws", "majority vote", "every draw right", "every draw right, clean"]
+    return Table(
+        f"Stochastic defenses at {board.mark:g}, {count} draws an image", headers, rows,
+        "Resubmitting an image until it passes is a fair attack only beside the same on clean images: the last column.",
+    )  # fmt: skip
+
+
+def comparisons(board: Board) -> Table | None:
+    """Every pair of defenses on the same images; None where fewer than two rows have the worst case at the mark."""
+    pairs = paired(board)
+    if not pairs:
+        return None
+    rows = []
+    for pair in pairs:
+        c = pair.comparison
+        rows.append(
+            [
+                f"`{pair.first}`", f"`{pair.second}`", f"{100 * c.difference:+.1f}", f"{c.wins} : {c.losses}",
+                p_text(c.p_value), p_text(pair.adjusted), c.test, str(pair.n),
+            ]
+        )  # fmt: skip
+    headers = ["first", "second", "points", "better : worse", "p", "p (Holm)", "test", "n"]
+    note = f"On the gray-box worst case at {board.mark:g}; Holm over the {len(pairs)} pairs of this table."
+    return Table("Paired comparison", headers, rows, note, words=2)
+
+
+def latency(board: Board) -> Table | None:
+    """Cost of each defense; None where nothing was timed."""
+    rows = []
+    for row in board.rows.values():
+        timed = row.latency.latency if row.latency else None
+        if timed is None or row.latency is None:
+            continue
+        single = timed["single"]
+        spread = [f"{single[part]['p50_ms']:.2f} / {single[part]['p90_ms']:.2f}" for part in ("purifier", "end_to_end")]
+        offline = timed["offline"]
+        memory = timed["peak_memory_mib"]
+        rows.append(
+            [
+                f"`{row.defense}`", *spread, str(single["end_to_end"]["calls"]), f"{offline['images_per_second']:,.0f}",
+                str(offline["batch"]), f"{memory:,.0f}" if memory is not None else MISSING,
+                str(row.latency.environment["device_name"]),
+            ]
+        )  # fmt: skip
+    if not rows:
+        return None
+    headers = [
+        "defense",
+        "purifier p50 / p90 ms",
+        "end to end p50 / p90 ms",
+        "calls",
+        "images/s",
+        "batch",
+        "peak MiB",
+        "device",
+    ]
+    note = "Batch 1 after warm-up, defenses interleaved; compare only rows of one device. Peak: the process's on a CPU."
+    return Table("Latency", headers, rows, note)
+
+
+def trained_on(facts: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+    """Say what a defense's training saw."""
+    weights = facts.get("weights") or {}
+    options = identity["defense"]["options"]
+    seen = KNOWLEDGE.get(str(facts.get("training_knowledge", "none")), MISSING)
+    if facts.get("training_knowledge") == "attack" and "against" in options:
+        seen = f"{options['against']} {options.get('eps', 0):g}"
+    return f"{seen}, {weights['train_images']:,} images" if weights else seen
+
+
+def percent(found: Estimate | None) -> str:
+    """Write an estimate in percent with its interval."""
+    if found is None:
+        return MISSING
+    return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def p_text(p: float) -> str:
+    """Write a p-value."""
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def _cell(row: Row, column: Column) -> str:
+    result = row.cells.get(column)
+    return "error" if result is not None and not result.ok else percent(accuracy(result))
+
+
+def _latency(row: Row) -> list[str]:
+    timed = row.latency.latency if row.latency else None
+    if timed is None:
+        return [MISSING, MISSING, MISSING]
+    whole = timed["single"]["end_to_end"]
+    return [f"{whole['p50_ms']:.2f}", f"{whole['p90_ms']:.2f}", f"{timed['offline']['images_per_second']:,.0f}"]
+
+
+def _marked(column: Column) -> bool:
+    return column.norm == "linf" and column.eps >= ONE_STEP_LIMIT
+
+
+def _knowledge(board: Board, attack: str) -> str:
+    words = {
+        str(result.threat["knowledge"])
+        for row in board.rows.values()
+        for column, result in row.cells.items()
+        if column.attack == attack
+    }
+    return ", ".join(sorted(words))
