@@ -1,4 +1,4 @@
-"""Who the attacker is: data only. ``reference`` for the words: the ladder graybox, blackbox, whitebox of the README."""
+"""Who the attacker is: what it may do to an image, and what it knows. Data only."""
 
 from __future__ import annotations
 

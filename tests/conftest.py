@@ -1,0 +1,85 @@
+"""Fixtures: every test has its own cache directory, and a small dataset that needs no files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark import cli
+from benchmark.data import Images
+from benchmark.models import load_classifier
+from benchmark.paths import SHIPPED_ZOO
+from benchmark.registries import CLASSIFIERS, DATASETS
+from defenses.registry import load_plugin
+
+PLUGINS = Path(__file__).parent / "plugins"
+SHAPES = str(PLUGINS / "shapes.py")
+BROKEN = str(PLUGINS / "broken.py")
+
+needs_training_split = pytest.mark.skipif(
+    "BENCH_DATA" not in os.environ, reason="BENCH_DATA is not set: no training split"
+)
+
+load_plugin(SHAPES)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Keep the tests out of the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys):
+    """Run a command line in an empty folder; returns (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str | Path) -> tuple[int, str, str]:
+        try:
+            status = cli.main([str(word) for word in words])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def mnist_500():
+    """500 MNIST test images and the shipped model_a."""
+    dataset = DATASETS.create("mnist")
+    classifier, _ = load_classifier(CLASSIFIERS.spec("model_a"), dataset, torch.device("cpu"), [SHIPPED_ZOO])
+    return dataset.test(500), classifier
+
+
+@pytest.fixture(scope="session")
+def mnist(mnist_500):
+    """The first 200 of them."""
+    images, classifier = mnist_500
+    return Images(images.x[:200], images.y[:200]), classifier
+
+
+@pytest.fixture(scope="session")
+def shapes():
+    """The generated images, and their classifier."""
+    dataset = DATASETS.create("shapes")
+    return dataset.test(40), CLASSIFIERS.create("matched", dataset.shape, dataset.num_classes).eval()
+
+
+SMALL_RUN = (
+    "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--attacks", "fgsm,pgd[steps=4],noise",
+    "--eps", "0.1,0.3", "-n", "40", "--no-latency",
+)  # fmt: skip
+"""A run of a second: the generated dataset, every kind of attack, the reference defenses."""
+
+
+@pytest.fixture
+def small_config(tmp_path):
+    """A configuration file without the trained defenses of the preset."""
+    path = tmp_path / "small.toml"
+    path.write_text("defenses = []\nbatch_size = 16\n")
+    return path

@@ -1,0 +1,101 @@
+"""Boards: the laws of the worst case, and that missing stays missing."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from make_results import latency, result
+
+from leaderboard.aggregate import accuracy, boards, paired, robust_accuracy, votes
+from leaderboard.result import Verdicts
+
+
+def board_of(*results):
+    (board,) = boards(results)
+    return board
+
+
+def test_rows_and_columns_are_sorted_into_boards():
+    made = boards([result("cae"), result("none"), result("cae", dataset="fashion_mnist"), result("cae", seed=1)])
+    assert [(b.dataset, b.seed) for b in made] == [("mnist", 0), ("mnist", 1), ("fashion_mnist", 0)]
+    assert list(made[0].rows) == ["none", "cae"]
+
+
+def test_the_worst_case_is_taken_image_by_image():
+    board = board_of(
+        result("cae", clean=(1, 1, 1, 0)),
+        result("cae", "fgsm", 0.3, clean=(1, 1, 1, 0), adversarial=(1, 0, 1, 1)),
+        result("cae", "pgd", 0.3, clean=(1, 1, 1, 0), adversarial=(0, 1, 1, 1)),
+    )
+    row = board.rows["cae"]
+    assert robust_accuracy(row, board.candidates(0.3)).value == 0.25
+    assert accuracy(row.cells[board.candidates(0.3)[0]]).value == 0.75
+
+
+def test_adding_an_attack_never_raises_the_worst_case():
+    random = np.random.RandomState(0)
+    clean = random.randint(0, 2, 50)
+    attacked = {name: random.randint(0, 2, 50) for name in ("bim", "fgsm", "noise", "pgd")}
+    results = [result("cae", name, 0.3, clean=clean, adversarial=bits) for name, bits in attacked.items()]
+    board = board_of(*results)
+    row, columns = board.rows["cae"], board.candidates(0.3)
+    for size in range(1, len(columns)):
+        for fewer in combinations(columns, size):
+            for more in set(columns) - set(fewer):
+                assert robust_accuracy(row, [*fewer, more]).value <= robust_accuracy(row, fewer).value
+            assert robust_accuracy(row, fewer).value <= clean.mean()
+
+
+def test_a_missing_attack_leaves_no_worst_case():
+    board = board_of(
+        result("none", "fgsm", 0.3, adversarial=(1, 0, 1, 0)),
+        result("none", "pgd", 0.3, adversarial=(0, 0, 1, 0)),
+        result("cae", "fgsm", 0.3, adversarial=(1, 0, 1, 0)),
+    )
+    assert robust_accuracy(board.rows["cae"], board.candidates(0.3)) is None
+    assert robust_accuracy(board.rows["none"], board.candidates(0.3)).value == 0.25
+
+
+def test_a_failed_cell_is_no_number_and_hides_no_good_one():
+    failed = result("cae", "fgsm", 0.3, status="error", error="no", created="2026-02-01")
+    board = board_of(failed)
+    assert robust_accuracy(board.rows["cae"], board.candidates(0.3)) is None
+    board = board_of(failed, result("cae", "fgsm", 0.3, adversarial=(1, 0, 1, 0)))
+    assert robust_accuracy(board.rows["cae"], board.candidates(0.3)).value == 0.5
+
+
+def test_the_worst_attack_is_chosen_on_one_set_of_draws_and_read_from_the_other():
+    made = result("cae", "fgsm", 0.3, clean=(4, 4), adversarial=(4, 4), draws=4)
+    made = type(made)(**{**vars(made), "adversarial": Verdicts(4, np.uint8([1, 4]), np.uint8([3, 0]))})
+    board = board_of(made)
+    assert robust_accuracy(board.rows["cae"], board.candidates(0.3)).value == pytest.approx((3 / 4 + 4 / 4) / 2)
+
+
+def test_votes_and_resubmission():
+    board = board_of(result("cae", "fgsm", 0.3, clean=(4, 4, 3, 0), adversarial=(4, 3, 2, 0), draws=4))
+    assert votes(board.rows["cae"], board.candidates(0.3)[0]) == (0.5, 0.25, 0.5)
+    assert votes(board_of(result("cae", "fgsm", 0.3, adversarial=(1, 0, 1, 0))).rows["cae"], board.columns[0]) is None
+
+
+def test_of_several_numbers_of_images_the_largest_counts():
+    board = board_of(result("cae", clean=(1,) * 9), result("cae", clean=(0, 1)))
+    assert accuracy(board.rows["cae"].clean).n == 9
+
+
+def test_l2_attacks_never_enter_the_worst_case():
+    board = board_of(result("cae", "cw", 0.3, norm="l2", adversarial=(0, 0, 0, 0)))
+    assert board.candidates(0.3) == []
+
+
+def test_defenses_are_compared_on_the_images_that_they_share():
+    board = board_of(
+        result("none", "fgsm", 0.3, clean=(1,) * 8, adversarial=(0,) * 8),
+        result("cae", "fgsm", 0.3, clean=(1,) * 6, adversarial=(1,) * 6),
+        latency("cae"),
+    )
+    (pair,) = paired(board)
+    assert (pair.first, pair.second, pair.n) == ("none", "cae", 6)
+    assert pair.comparison.losses == 6
+    assert pair.adjusted == pytest.approx(2 / 2**6)

@@ -1,0 +1,71 @@
+"""The target classifiers are the papers'."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.data import Images
+from benchmark.registries import CLASSIFIERS
+from benchmark.training import Session, Settings, fit_classifier
+
+
+def multiply_adds(model, shape) -> int:
+    """Count the multiply-adds of one forward pass through convolutions and linear layers."""
+    total = 0
+
+    def count(module, _, output):
+        nonlocal total
+        weights = module.weight[0].numel()
+        total += weights * output[0].numel()
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *shape))
+    return total
+
+
+def test_model_a_is_the_literatures():
+    """About 17 M multiply-adds: conv 64 5x5 same, conv 64 5x5 stride 2 valid, dense 128, dense 10."""
+    model = CLASSIFIERS.create("model_a", (1, 28, 28), 10)
+    assert multiply_adds(model, (1, 28, 28)) == pytest.approx(17e6, rel=0.05)
+    assert sum(p.numel() for p in model.parameters()) == 64 * 26 + 64 * (64 * 25 + 1) + 128 * (64 * 144 + 1) + 10 * 129
+
+
+def test_vgg16_is_thirteen_convolutions_and_a_linear_head():
+    model = CLASSIFIERS.create("vgg16", (1, 28, 28), 10)
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert [c.out_channels for c in convolutions] == [64, 64, 128, 128, 256, 256, 256, *[512] * 6]
+    assert [tuple(m.weight.shape) for m in model.modules() if isinstance(m, nn.Linear)] == [(10, 512)]
+
+
+@pytest.mark.parametrize("name", ["model_a", "vgg16"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_any_shape_and_number_of_classes(name, shape):
+    model = CLASSIFIERS.create(name, shape, 7).eval()
+    assert model(torch.rand(2, *shape)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["model_a", "vgg16"])
+def test_it_trains(name, precision):
+    torch.manual_seed(0)
+    model = CLASSIFIERS.create(name, (1, 28, 28), 2)
+    y = torch.arange(32) % 2
+    data = Images(torch.rand(32, 1, 28, 28) * 0.2 + 0.6 * y[:, None, None, None], y)
+    settings = Settings(epochs=4, batch_size=8, precision=precision)
+    session = Session("test", [name], {"train": data, "validation": data}, settings, torch.device("cpu"))
+    fit_classifier(model, session, model.recipe)
+    losses = [epoch["loss"] for epoch in session._history]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_and_cpu_agree(mnist):
+    images, model = mnist
+    on_gpu = model.to("cuda")(images.x.to("cuda")).cpu()
+    assert torch.allclose(on_gpu, model.to("cpu")(images.x), atol=1e-2)

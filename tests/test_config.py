@@ -1,0 +1,58 @@
+"""Configuration: preset, then file, then flags."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark import config
+from benchmark.registries import ATTACKS, DATASETS, DEFENSES
+from defenses.errors import UserError
+
+
+@pytest.mark.parametrize("name", config.preset_names())
+def test_every_preset_names_what_there_is(name):
+    made = config.load(name, None, {})
+    for text in (*made.references, *made.defenses):
+        DEFENSES.spec(text)
+    for text in made.attacks:
+        attack = ATTACKS.create(text)
+        if attack.norm == "linf":
+            for dataset in made.datasets:
+                for eps in made.sizes(attack.spec.name, DATASETS.get(dataset).eps_grid):
+                    attack.check(eps)
+    assert config.preset_summary(name).endswith(".")
+
+
+def test_the_default_is_quick():
+    assert config.load(None, None, {}) == config.load("quick", None, {})
+
+
+def test_a_file_overrides_the_preset_and_flags_override_both(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("n = 7\nseed = 3\n[eps]\nfgsm = ['8/255', 0.1]\n")
+    made = config.load("quick", file, {"n": 9, "draws": None})
+    assert (made.n, made.seed, made.draws) == (9, 3, 5)
+    assert made.sizes("fgsm", ()) == (8 / 255, 0.1)
+    assert made.sizes("pgd", (0.5,)) == (0.5,)
+
+
+def test_one_list_of_sizes_serves_every_attack():
+    made = config.load("quick", None, {"eps": ["0.1", "0.1", "0.3"]})
+    assert made.sizes("anything", (0.5,)) == (0.1, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"n": True}, "whole number"),
+        ({"seed": "0"}, "seed in command line must be int"),
+        ({"latency": 1}, "must be bool"),
+        ({"attacks": []}, "must not be empty"),
+        ({"defenses": "cae"}, "must be a list of names"),
+        ({"eps": []}, "must be a list of sizes"),
+        ({"eps": [float("inf")]}, "not negative"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_refused(flags, message):
+    with pytest.raises(UserError, match=message):
+        config.load("quick", None, flags)

@@ -1,0 +1,127 @@
+"""The contract of a defense, over every registered one; what a defense declares is what is measured."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attacks.guard import seeded
+from benchmark.models import load_defense
+from benchmark.paths import SHIPPED_ZOO
+from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from defenses import DefendedClassifier, Defense
+from defenses.base import as_defense
+
+CPU = torch.device("cpu")
+BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.origin == "built-in"]
+
+
+@pytest.fixture(scope="module", params=BUILT_IN)
+def defense(request):
+    dataset = DATASETS.create("mnist")
+    return load_defense(DEFENSES.spec(request.param), dataset, CLASSIFIERS.spec("model_a"), CPU, [SHIPPED_ZOO])[0]
+
+
+@pytest.fixture(scope="module")
+def x():
+    return DATASETS.create("mnist").test(16).x
+
+
+def purify(defense, x, seed=0):
+    with torch.no_grad(), seeded(seed, CPU):
+        return defense.purify(x.clone())
+
+
+def test_images_in_images_out(defense, x):
+    purified = purify(defense, x)
+    assert purified.shape == x.shape
+    assert purified.dtype == torch.float32
+    assert float(purified.min()) >= 0
+    assert float(purified.max()) <= 1
+
+
+def test_stochastic_means_that_two_passes_differ(defense, x):
+    assert defense.stochastic == (not torch.equal(purify(defense, x, 0), purify(defense, x, 1)))
+
+
+def test_differentiable_means_a_gradient_that_is_not_zero(defense, x):
+    leaf = x.clone().requires_grad_()
+    with seeded(0, CPU):
+        purified = defense.purify(leaf)
+    gradient = None
+    if purified.requires_grad:
+        gradient = torch.autograd.grad(purified.square().sum(), leaf, allow_unused=True)[0]
+    assert defense.differentiable == (gradient is not None and bool(gradient.any()))
+
+
+def test_an_image_does_not_depend_on_its_neighbours(defense, x):
+    others = torch.rand_like(x)
+    others[3] = x[3]
+    assert torch.allclose(purify(defense, x)[3], purify(defense, others)[3], atol=1e-5)
+
+
+def test_values_do_not_depend_on_gradients_being_enabled(defense, x):
+    with seeded(0, CPU):
+        with_gradients = defense.purify(x.clone()).detach()
+    assert torch.allclose(purify(defense, x), with_gradients, atol=1e-6)
+
+
+def test_only_torchs_default_generator_is_drawn_from(defense, x):
+    assert torch.equal(purify(defense, x, 3), purify(defense, x, 3))
+
+
+def test_the_surrogate_keeps_the_shape(defense, x):
+    assert defense.surrogate(x).shape == x.shape
+
+
+def test_binarize_rounds_at_its_threshold():
+    x = torch.tensor([0.0, 0.39, 0.41, 0.6, 1.0]).view(1, 1, 1, 5)
+    assert DEFENSES.create("binarize[threshold=0.4]").purify(x).flatten().tolist() == [0, 0, 1, 1, 1]
+
+
+def test_median_agrees_with_scipy(x):
+    from scipy.ndimage import median_filter
+
+    ours = DEFENSES.create("median[size=5]").purify(x).numpy()
+    assert (ours == median_filter(x.numpy(), size=(1, 1, 5, 5), mode="mirror")).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 48, 40)])
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_other_sizes_and_channels_are_admitted(name, shape):
+    defense = DEFENSES.create(name)
+    defense.build(shape, 10)
+    assert defense.eval().purify(torch.rand(2, *shape)).shape == (2, *shape)
+
+
+def test_a_plain_class_with_purify_will_do():
+    class Plain:
+        stochastic = True
+
+        def purify(self, x):
+            return x / 2
+
+    adapted = as_defense(Plain())
+    assert isinstance(adapted, Defense)
+    assert adapted.stochastic
+    assert torch.equal(adapted(torch.ones(1, 1, 2, 2)), torch.full((1, 1, 2, 2), 0.5))
+
+
+def test_the_defended_classifier_classifies_what_was_purified(shapes):
+    images, classifier = shapes
+    whole = DefendedClassifier(classifier, DEFENSES.create("binarize"))
+    assert torch.equal(whole(images.x), classifier((images.x > 0.5).float()))
+
+
+def test_the_cae_has_the_papers_layers():
+    defense = DEFENSES.create("cae")
+    defense.build((1, 28, 28), 10)
+    with torch.no_grad():
+        assert defense.encode(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+    weights = [tuple(p.shape) for p in defense.encoder.parameters() if p.ndim > 1]
+    assert weights == [(8, 1, 3, 3), (16, 8, 3, 3), (32, 16, 3, 3), (128, 288), (10, 128)]
+
+
+def test_a_cae_without_noise_says_that_it_is_deterministic():
+    assert DEFENSES.create("cae").stochastic
+    assert not DEFENSES.create("cae[noise=0]").stochastic

@@ -1,0 +1,137 @@
+"""What is asked for wrongly: one line that names the value, exit status 2, nothing written or lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import PLUGINS
+
+from benchmark.paths import SHIPPED_ZOO, SPLITS
+
+RUN = ("run", "--defenses", "binarize", "--attacks", "fgsm", "-n", "4", "--no-latency")
+
+
+def corrupt_zoo(folder: Path, change) -> Path:
+    shutil.copytree(SHIPPED_ZOO, folder)
+    file = folder / "model_a-mnist.safetensors"
+    file.write_bytes(change(file.read_bytes()))
+    return folder
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Files that the cases name, by word."""
+    write = {
+        "KEY": "defences = ['cae']",
+        "VALUE": "n = 'many'",
+        "BADTOML": "n = = 1",
+        "NOIMPORT": "import nothing_of_that_name",
+        "SAMENAME": "from defenses import Defense, register_defense\n@register_defense('cae')\nclass C(Defense): ...",
+        "SYNTAX": "def",
+    }
+    made = {word: tmp_path / f"{word}.py" for word in write}
+    for word, text in write.items():
+        made[word].write_text(text + "\n")
+    made["CORRUPTZOO"] = corrupt_zoo(tmp_path / "corrupt", flipped)
+    made["CUTZOO"] = corrupt_zoo(tmp_path / "cut", lambda content: content[:1000])
+    data = tmp_path / "data" / "MNIST" / "raw"
+    data.mkdir(parents=True)
+    (data / "t10k-images-idx3-ubyte.gz").write_bytes((SPLITS / "mnist/t10k-images-idx3-ubyte.gz").read_bytes()[:999])
+    made["CUTDATA"] = tmp_path / "data"
+    (tmp_path / "occupied").write_text("")
+    made["UNWRITABLE"] = tmp_path / "occupied" / "results"
+    return made
+
+
+CASES = {
+    "defense": (("--defenses", "binarise"), "unknown defense 'binarise'; did you mean 'binarize'"),
+    "attack": (("--attacks", "fgms"), "unknown attack 'fgms'; did you mean 'fgsm'"),
+    "dataset": (("--dataset", "mnits"), "unknown dataset 'mnits'; did you mean 'mnist'"),
+    "classifier": (("--classifier", "modela"), "unknown classifier 'modela'; did you mean 'model_a'"),
+    "preset": (("--preset", "quik"), "unknown preset 'quik'; did you mean 'quick'"),
+    "option": (("--defenses", "median[sise=5]"), "'sise'; did you mean 'size'"),
+    "option-value": (("--defenses", "median[size=4]"), "size must be odd and positive, not 4"),
+    "config-key": (("--config", "KEY"), "'defences'; did you mean 'defenses'"),
+    "config-value": (("--config", "VALUE"), "n in"),
+    "config-syntax": (("--config", "BADTOML"), "is not TOML"),
+    "config-missing": (("--config", "nowhere.toml"), "'nowhere.toml' cannot be read"),
+    "n-zero": (("-n", "0"), "n in command line must be a whole number of at least 1, not 0"),
+    "n-large": (("-n", "20000"), "n must lie between 1 and 10000 for mnist, not 20000"),
+    "draws-zero": (("--draws", "0"), "draws in command line must be a whole number of at least 1, not 0"),
+    "eps-negative": (("--eps", "-0.1"), "eps must be a number that is not negative, not '-0.1'"),
+    "eps-no-number": (("--eps", "0.1,much"), "'much' is not a number"),
+    "eps-nan": (("--eps", "nan"), "eps must be a number that is not negative, not 'nan'"),
+    "eps-too-far": (("--attacks", "pgd[alpha=0.001]", "--eps", "0.3"), "reach 0.04, not eps 0.3"),
+    "device": (("--device", "gpu"), "unknown device 'gpu'. Valid: auto, cpu, cuda"),
+    "weights-corrupt": (("--zoo", "CORRUPTZOO"), "model_a-mnist.safetensors is corrupt or truncated"),
+    "weights-truncated": (("--zoo", "CUTZOO"), "model_a-mnist.safetensors is corrupt or truncated"),
+    "weights-missing": (("--defenses", "cae[latent_dim=3]"), "no weights for defense 'cae[latent_dim=3]' on mnist"),
+    "data-truncated": (("--data-dir", "CUTDATA"), "t10k-images-idx3-ubyte.gz cannot be read"),
+    "out": (("--out", "UNWRITABLE"), "cannot be written"),
+    "plugin-import": (("--plugin", "NOIMPORT"), "does not import: ModuleNotFoundError"),
+    "plugin-syntax": (("--plugin", "SYNTAX"), "does not import: SyntaxError"),
+    "plugin-missing": (("--plugin", "nowhere.py"), "plug-in file 'nowhere.py' does not exist"),
+    "same-name": (("--plugin", "SAMENAME"), "two defenses are named 'cae'"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_status_two_nothing_written(case, bench, files, tmp_path):
+    words, message = CASES[case]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    status, out, err = bench(*RUN, *(files.get(word, word) for word in words))
+    assert status == 2
+    assert message in err
+    assert err.startswith("bench: ")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_without_one(bench):
+    status, _, err = bench(*RUN, "--device", "cuda")
+    assert status == 2
+    assert err == "bench: --device cuda: this machine has no CUDA device that torch can use. Valid here: auto, cpu\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "defense", "binarize"), "defense 'binarize' is not trained"),
+        (("train", "defense", "cae", "--latent", "3"), "did you mean 'latent_dim'"),
+        (("train", "defense", "cae", "--latent-dim"), "option --latent-dim needs a value"),
+        (("train", "classifier", "model_a", "--epochs", "0"), "--epochs must be at least 1, not 0"),
+        (("train", "classifier", "model_b"), "unknown classifier 'model_b'; did you mean 'model_a'"),
+        (("report", "nowhere"), "'nowhere' holds no results"),
+        (("export", "nowhere", "x.csv"), "'nowhere' holds no results"),
+        (("compare", "cae", "none"), "'results' holds no results"),
+    ],
+)
+def test_the_other_commands_too(words, message, bench):
+    status, out, err = bench(*words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_an_existing_store_survives_a_mistake(bench, tmp_path):
+    assert bench(*RUN, "--plugin", PLUGINS / "shapes.py", "--config", _empty(tmp_path))[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()}
+    assert bench(*RUN, "--defenses", "binarise")[0] == 2
+    assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()} == before
+
+
+def _empty(tmp_path: Path) -> Path:
+    path = tmp_path / "empty.toml"
+    path.write_text("references = []\n[eps]\nfgsm = [0.1]\n")
+    return path

@@ -1,0 +1,102 @@
+"""Judging: fresh draws, keyed noise, the probes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attacks.probes import AttackProbe, gradient_shares
+from benchmark.evaluate import DefenseError, Judge, check_purified
+from defenses import Defense
+from defenses.none import NoDefense
+
+CPU = torch.device("cpu")
+
+
+class Noisy(Defense):
+    """Adds noise."""
+
+    stochastic = True
+
+    def purify(self, x):
+        return (x + 0.8 * torch.randn_like(x)).clamp(0, 1)
+
+
+def judge(shapes, defense, draws=1, batch=16, label="d"):
+    return Judge(defense, shapes[1], label, draws, 0, batch, CPU)
+
+
+def test_a_deterministic_defense_has_one_draw(shapes):
+    images, classifier = shapes
+    found = judge(shapes, NoDefense()).verdicts(images.x, images.y)
+    expected = classifier(images.x).argmax(dim=1) == images.y
+    assert found.draws == 1
+    assert (found.reported.astype(bool) == expected.numpy()).all()
+
+
+def test_draws_for_choosing_and_reporting_are_independent(shapes):
+    images, _ = shapes
+    found = judge(shapes, Noisy(), draws=6).verdicts(images.x, images.y)
+    assert found.chosen.max() <= 6
+    assert (found.chosen != found.reported).any()
+
+
+def test_noise_is_keyed_by_defense_draw_and_batch(shapes):
+    x = shapes[0].x[:4]
+    one = judge(shapes, Noisy())
+    assert torch.equal(one.purify(x, 0, 0), judge(shapes, Noisy()).purify(x, 0, 0))
+    for other in (one.purify(x, 0, 1), one.purify(x, 16, 0), judge(shapes, Noisy(), label="e").purify(x, 0, 0)):
+        assert not torch.equal(one.purify(x, 0, 0), other)
+
+
+def test_the_callers_generator_is_left_alone(shapes):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    judge(shapes, Noisy()).verdicts(*shapes[0])
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_forward_agreement_is_measured(shapes):
+    assert judge(shapes, NoDefense()).forward_agreement(shapes[0].x)
+    assert not judge(shapes, Noisy()).forward_agreement(shapes[0].x)
+
+
+def test_a_purifier_that_writes_into_its_input_harms_nobody(shapes):
+    class InPlace(Defense):
+        def purify(self, x):
+            return x.zero_()
+
+    images, _ = shapes
+    kept = images.x.clone()
+    judge(shapes, InPlace()).verdicts(images.x, images.y)
+    assert torch.equal(images.x, kept)
+
+
+@pytest.mark.parametrize("purified", [torch.full((2, 1, 2, 2), 1 + 5e-7), torch.zeros(2, 1, 2, 2)])
+def test_rounding_is_allowed(purified):
+    check_purified(torch.zeros(2, 1, 2, 2), purified)
+
+
+def test_doubles_are_refused():
+    with pytest.raises(DefenseError, match="float64"):
+        check_purified(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.float64))
+
+
+def test_the_probe_sums_what_an_attack_did(shapes):
+    images, classifier = shapes
+    probe = AttackProbe()
+    worse = (images.x + 0.3 * (images.x.flip(-1) - images.x)).clamp(0, 1)
+    probe.add(classifier, images.x, worse, images.y, "linf")
+    probe.add(classifier, images.x, images.x, images.y, "linf")
+    found = probe.to_json()
+    assert found["objective_after"] > found["objective_before"]
+    assert 0 < found["objective_improved_share"] <= 0.5
+    assert found["largest_distance"] == pytest.approx(float((worse - images.x).abs().max()))
+
+
+def test_zero_gradients_are_counted(shapes):
+    images, classifier = shapes
+    assert gradient_shares(classifier, images.x, images.y) == (0, 0)
+    flat = torch.nn.Sequential(torch.nn.Threshold(2.0, 0.0), classifier)
+    assert gradient_shares(flat, images.x, images.y) == (40, 0)

@@ -1,0 +1,63 @@
+"""Keys: what changes them, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmark import config, grid
+from benchmark.registries import DEFENSES
+
+FLAGS = {
+    "datasets": ["shapes"], "classifiers": ["matched"], "defenses": ["median"], "references": ["none"],
+    "attacks": ["fgsm", "pgd[steps=3]"], "eps": [0.1, 0.3], "n": 8, "latency": False,
+}  # fmt: skip
+
+
+def keys(**changes) -> dict[tuple[str, str | None, float], str]:
+    plan = grid.plan(config.load("quick", None, {**FLAGS, **changes}), torch.device("cpu"), None, None)
+    return {
+        (cell.subject.spec.label, cell.attack.spec.label if cell.attack else None, cell.eps): cell.key
+        for cell in plan.cells
+    }
+
+
+def test_every_cell_has_a_key_of_its_own():
+    found = keys()
+    assert len(found) == 2 * (1 + 2 * 2)
+    assert len(set(found.values())) == len(found)
+
+
+def test_a_key_does_not_depend_on_the_rest_of_the_grid():
+    alone = keys(defenses=[], attacks=["fgsm"], eps=[0.3])
+    assert set(alone.values()) <= set(keys().values())
+
+
+@pytest.mark.parametrize(
+    "change", [{"n": 9}, {"seed": 1}, {"batch_size": 4}, {"attacks": ["fgsm", "pgd[steps=4]"]}], ids=str
+)
+def test_a_key_depends_on_what_the_result_depends_on(change):
+    before, after = keys(), keys(**change)
+    changed = [place for place in before if before[place] != after.get(place)]
+    assert ("median", "pgd[steps=3]", 0.3) in changed
+
+
+def test_draws_change_the_key_of_stochastic_defenses_only():
+    assert keys(draws=3) == keys(draws=4)
+
+
+def test_a_new_version_is_a_new_key(monkeypatch):
+    before = keys()
+    monkeypatch.setattr(DEFENSES.get("median"), "version", "2")
+    after = keys()
+    assert {place[0] for place in before if before[place] != after[place]} == {"median"}
+
+
+def test_latency_is_keyed_by_the_machine():
+    plan = grid.plan(config.load("quick", None, {**FLAGS, "latency": True}), torch.device("cpu"), None, None)
+    timed = [cell for cell in plan.cells if cell.kind == "latency"]
+    assert [cell.identity["machine"]["device"] for cell in timed] == ["cpu", "cpu"]
+
+
+def test_the_same_spec_twice_is_one_row():
+    assert keys(defenses=["median", "median", "none"]) == keys()

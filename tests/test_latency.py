@@ -1,0 +1,64 @@
+"""Latency: what is timed, how often, and on which device."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from benchmark import latency
+from defenses import Defense
+from defenses.none import NoDefense
+
+CPU = torch.device("cpu")
+
+
+class Slow(Defense):
+    """Takes five milliseconds."""
+
+    def purify(self, x):
+        time.sleep(0.005)
+        return x
+
+
+@pytest.fixture
+def measured(shapes, monkeypatch):
+    monkeypatch.setattr(latency, "MAX_CALLS", 30)
+    images, classifier = shapes
+    return latency.measure({"none": NoDefense(), "slow": Slow()}, classifier, images.x, 8, CPU)
+
+
+def test_every_part_is_timed_as_often(measured):
+    for timed in measured.values():
+        assert {part["calls"] for part in timed["single"].values()} == {30}
+
+
+def test_the_purifiers_time_is_the_purifiers(measured):
+    slow, none = measured["slow"]["single"], measured["none"]["single"]
+    assert slow["purifier"]["p50_ms"] >= 5
+    assert slow["end_to_end"]["p50_ms"] >= 5
+    assert none["purifier"]["p50_ms"] < 1
+    assert slow["purifier"]["p90_ms"] >= slow["purifier"]["p50_ms"]
+
+
+def test_throughput_and_memory_are_stated_with_their_batch(measured):
+    offline = measured["slow"]["offline"]
+    assert offline["batch"] == 8
+    assert 0 < offline["images_per_second"] < 8 / 0.005
+    assert measured["slow"]["peak_memory_mib"] > 10
+
+
+def test_slow_defenses_are_called_at_least_twenty_times(shapes, monkeypatch):
+    monkeypatch.setattr(latency, "MAX_SECONDS", 0.01)
+    images, classifier = shapes
+    timed = latency.measure({"slow": Slow()}, classifier, images.x, 4, CPU)
+    assert timed["slow"]["single"]["purifier"]["calls"] == 20
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_memory_is_the_devices_on_cuda(shapes):
+    images, classifier = shapes
+    timed = latency.measure({"none": NoDefense()}, classifier.cuda(), images.x, 8, torch.device("cuda"))
+    assert timed["none"]["peak_memory_mib"] > 0

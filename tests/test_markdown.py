@@ -1,0 +1,67 @@
+"""The page: a golden file, and what must stand in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from make_results import latency, result
+
+from leaderboard import markdown, tables
+from leaderboard.aggregate import boards
+
+GOLDEN = Path(__file__).parent / "data" / "leaderboard.md"
+
+
+@pytest.fixture
+def results():
+    clean = (1,) * 9 + (0,)
+    draws = (4,) * 8 + (3, 0)
+    return [
+        result("none", clean=clean),
+        result("none", "fgsm", 0.3, clean=clean, adversarial=(1, 0) * 5),
+        result("none", "fgsm", 0.6, clean=clean, adversarial=(0,) * 10),
+        result("none", "pgd", 0.3, clean=clean, adversarial=(0,) * 10),
+        result("none", "cw", 1.5, clean=clean, adversarial=(1, 1, 0, 0, 0) * 2, norm="l2"),
+        result("cae", clean=draws, draws=4),
+        result("cae", "fgsm", 0.3, clean=draws, adversarial=(3, 2) * 5, draws=4),
+        result("cae", "fgsm", 0.6, clean=draws, adversarial=(4, 1) * 5, draws=4),
+        result("cae", "pgd", 0.3, clean=draws, adversarial=(2, 2) * 5, draws=4),
+        result("median", status="error", error="RuntimeError: no"),
+        latency("none"),
+        latency("cae"),
+    ]
+
+
+def test_the_page_is_the_golden_one(results):
+    """BENCH_WRITE_GOLDEN=1 writes it anew: read the difference before committing it."""
+    page = markdown.page(results, {"mnist-model_a-seed0": [("Curves.", "figures/curves.png")]}, ["`x.json`: cut"])
+    if os.environ.get("BENCH_WRITE_GOLDEN"):
+        GOLDEN.write_text(page)
+    assert page == GOLDEN.read_text()
+
+
+def test_gray_box_rows_are_not_ranked(results):
+    (board,) = boards(results)
+    assert all(row[0] == tables.MISSING for row in tables.summary(board).rows)
+
+
+def test_sizes_from_one_half_on_are_marked(results):
+    (board,) = boards(results)
+    table = tables.by_size(board, "fgsm")
+    assert table.headers == ["defense", "clean", "0.3", "0.6*"]
+    assert "grey image" in table.note
+
+
+def test_a_missing_cell_is_a_dash_and_a_failed_one_an_error(results):
+    (board,) = boards(results)
+    rows = {row[0]: row for row in tables.by_size(board, "cw").rows}
+    assert rows["`cae`"][2] == tables.MISSING
+    (board,) = boards([*results, result("median", "cw", 1.5, norm="l2", status="error", error="no")])
+    rows = {row[0]: row for row in tables.by_size(board, "cw").rows}
+    assert rows["`median`"][2] == "error"
+
+
+def test_an_empty_store_says_so():
+    assert "No results yet" in markdown.page([], {})

@@ -1,0 +1,45 @@
+"""README's promises: its defense runs as it stands, its commands and links exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from conftest import SHAPES
+
+from benchmark import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+(PLUGIN,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if re.match(r"bench \w+", line)]
+
+
+def test_the_defense_of_the_readme_is_short_and_runs(bench, tmp_path):
+    assert len(PLUGIN.splitlines()) <= 20
+    (tmp_path / "blur.py").write_text(PLUGIN)
+    (tmp_path / "c.toml").write_text("references = ['none']\n")
+    status, out, _ = bench(
+        "run", "--plugin", "blur.py", "--defenses", "blur,blur[size=5]", "--plugin", SHAPES, "--dataset", "shapes",
+        "--classifier", "matched", "-n", "20", "--config", "c.toml", "--no-latency",
+    )  # fmt: skip
+    assert status == 0
+    assert "blur[size=5]" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_parses(command):
+    _, *words = shlex.split(command)
+    args, extra = cli._parser().parse_known_args(words)
+    assert args.command == words[0]
+    assert not extra or words[0] == "train"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "leaderboard/README.md"])
+def test_links_lead_somewhere(page):
+    file = ROOT / page
+    for target in re.findall(r"\]\(([^)#]+)", file.read_text()):
+        if "://" not in target:
+            assert (file.parent / target).exists(), target

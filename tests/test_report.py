@@ -1,0 +1,127 @@
+"""The leaderboard from the store alone: without torch, and fast."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from make_results import ENVIRONMENT, latency, result
+
+from leaderboard import differences, export
+from leaderboard.errors import StoreError
+from leaderboard.store import Store
+
+ATTACKS = [(name, eps) for name in ("bim", "fgsm", "noise", "pgd") for eps in (0.1, 0.15, 0.2, 0.25, 0.3, 0.6)]
+
+
+@pytest.fixture
+def large_store(tmp_path):
+    """500 results: 20 defenses, half of them stochastic, 25 cells each, 1,000 images."""
+    store = Store(tmp_path / "results")
+    store.prepare()
+    for i in range(20):
+        draws = 1 if i % 2 else 10
+        bits = [(j * (i + 3)) % 7 % (draws + 1) for j in range(1000)]
+        name = f"defense{i}"
+        store.put(result(name, clean=bits, draws=draws))
+        for attack, eps in ATTACKS:
+            store.put(result(name, attack, eps, clean=bits, adversarial=bits[::-1], draws=draws))
+    return store
+
+
+def test_five_hundred_results_in_three_seconds(large_store):
+    assert len(list(large_store.cells.glob("*.json"))) == 500
+    begun = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "benchmark.cli", "report", str(large_store.root)], check=True, capture_output=True
+    )
+    seconds = time.perf_counter() - begun
+    assert (large_store.root / "README.md").stat().st_size > 10000
+    assert seconds < 3
+
+
+def test_no_torch_is_imported(large_store):
+    code = (
+        "import sys; from benchmark import cli; status = cli.main(['report', sys.argv[1]]); "
+        "sys.exit(status or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(large_store.root)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "defenses"], ["run", "--help"]], ids=" ".join)
+def test_the_command_line_answers_in_half_a_second(words):
+    best = min(_seconds(words) for _ in range(3))
+    assert best < 0.5
+
+
+def test_the_page_can_lie_elsewhere_and_its_pictures_are_found(large_store, bench, tmp_path):
+    status, out, _ = bench("report", large_store.root, "--page", tmp_path / "docs" / "BOARD.md")
+    assert status == 0
+    assert "BOARD.md" in out
+    assert "](../results/figures/curves-mnist-model_a-seed0.png)" in (tmp_path / "docs" / "BOARD.md").read_text()
+
+
+def test_a_corrupt_file_is_named_in_the_report(large_store, bench):
+    broken = next(large_store.cells.glob("*.json"))
+    broken.write_text("{")
+    status, _, err = bench("report", large_store.root)
+    assert status == 0
+    assert f"{broken.name}.corrupt" in err
+    assert f"{broken.name}.corrupt" in (large_store.root / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("ending", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
+def test_export_reads_back(ending, read, large_store, bench, tmp_path):
+    file = tmp_path / f"cells.{ending}"
+    assert bench("export", large_store.root, file)[0] == 0
+    table = read(file)
+    assert len(table) == 500
+    row = table[(table.defense == "defense1") & (table.attack == "fgsm") & (table.eps == 0.3)].iloc[0]
+    assert row.accuracy_low < row.accuracy < row.accuracy_high
+    assert (row.n, row.knowledge, row.device_name) == (1000, "graybox", ENVIRONMENT["device_name"])
+
+
+def test_export_holds_errors_and_latency():
+    table = export.frame([latency(), result(status="error", error="no")])
+    assert list(table.status) == ["ok", "error"]
+    assert table.latency_p50_ms[0] == 1.0
+    assert table.error[1] == "no"
+
+
+def test_export_refuses_other_endings(tmp_path):
+    with pytest.raises(StoreError, match=r"Valid endings: \.csv, \.parquet"):
+        export.write([result()], tmp_path / "x.xlsx")
+
+
+def test_two_stores_are_compared_on_the_cells_they_share():
+    first = [result("cae", clean=(1,) * 8), result("cae", "fgsm", 0.3, clean=(1,) * 8, adversarial=(1,) * 8)]
+    second = [result("cae", clean=(1,) * 4), result("cae", "fgsm", 0.3, clean=(1,) * 8, adversarial=(0,) * 8)]
+    table = differences.between_stores(first, [*second, result("none")])
+    assert [row[0] for row in table.rows] == ["mnist, model_a, cae, clean", "mnist, model_a, cae, fgsm"]
+    assert [row[4] for row in table.rows] == ["+0.0", "+100.0"]
+    assert [row[-1] for row in table.rows] == ["4", "8"]
+    assert "1 without a counterpart" in table.note
+
+
+def test_two_defenses_of_a_store_are_compared(large_store, bench):
+    status, out, _ = bench("compare", "defense1", "defense2", "--out", large_store.root)
+    assert status == 0
+    assert "25 shared cells" in out
+    status, _, err = bench("compare", "defense1", "defense", "--out", large_store.root)
+    assert status == 2
+    assert "unknown defense in" in err
+
+
+def test_two_folders_are_compared(large_store, bench):
+    status, out, _ = bench("compare", large_store.root, large_store.root)
+    assert status == 0
+    assert "500 shared cells" in out
+
+
+def _seconds(words) -> float:
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "benchmark.cli", *words], check=True, capture_output=True)
+    return time.perf_counter() - begun

@@ -1,0 +1,196 @@
+"""``bench run``, end to end: resume, force, failures, kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import BROKEN, SMALL_RUN
+
+TIMINGS = ("seconds", "created")
+
+
+def results_of(folder: Path) -> dict[str, dict]:
+    """Every accuracy result by file name, without what timing and the clock put in."""
+    found = {}
+    for path in sorted((folder / "cells").glob("*.json")):
+        row = json.loads(path.read_text())
+        found[path.name] = {name: value for name, value in row.items() if name not in TIMINGS}
+    return found
+
+
+@pytest.fixture
+def run(bench, small_config):
+    def call(*more):
+        return bench("run", "--config", small_config, *SMALL_RUN, *more)
+
+    return call
+
+
+def test_a_run_writes_the_leaderboard(run, tmp_path):
+    status, out, _ = run()
+    assert status == 0
+    page = (tmp_path / "results" / "README.md").read_text()
+    for name in ("none", "binarize", "median"):
+        assert f"`{name}`" in page
+        assert name in out
+    assert "results/README.md" in out
+    assert len(results_of(tmp_path / "results")) == 3 * (1 + 3 * 2)
+    for suffix in ("svg", "png"):
+        assert (tmp_path / "results" / "figures" / f"curves-shapes-matched-seed0.{suffix}").stat().st_size > 1000
+    assert (tmp_path / "results" / "figures" / "gallery-shapes-matched-seed0.png").is_file()
+
+
+def test_the_same_command_again_computes_nothing(run):
+    run()
+    status, out, _ = run()
+    assert status == 0
+    assert "0 cells computed, 21 kept" in out
+
+
+def test_force_computes_everything_anew_to_the_same_bits(run, tmp_path):
+    run()
+    before = results_of(tmp_path / "results")
+    _, out, _ = run("--force")
+    assert "21 cells computed, 0 kept" in out
+    assert results_of(tmp_path / "results") == before
+
+
+def test_a_larger_grid_computes_only_what_is_new(run, tmp_path):
+    run("--eps", "0.1")
+    before = results_of(tmp_path / "results")
+    _, out, _ = run()
+    assert "9 cells computed, 12 kept" in out
+    after = results_of(tmp_path / "results")
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_lost_adversarial_set_is_made_again_to_the_same_bits(run, tmp_path):
+    run()
+    before = results_of(tmp_path / "results")
+    for path in (tmp_path / "results" / "adversarial").iterdir():
+        path.write_bytes(path.read_bytes()[:-10])
+    for path in (tmp_path / "results" / "cells").glob("*pgd*"):
+        path.unlink()
+    status, _, err = run()
+    assert status == 0
+    assert "set aside" in err
+    assert results_of(tmp_path / "results") == before
+
+
+def test_a_corrupt_result_is_set_aside_and_computed_again(run, tmp_path):
+    run()
+    before = results_of(tmp_path / "results")
+    broken = next((tmp_path / "results" / "cells").glob("*median-fgsm*"))
+    broken.write_text("{")
+    status, out, err = run()
+    assert status == 0
+    assert "1 cells computed, 20 kept" in out
+    assert f"{broken.name}.corrupt" in err
+    assert results_of(tmp_path / "results") == before
+
+
+def test_broken_defenses_are_error_rows_and_the_rest_is_complete(run, tmp_path):
+    reasons = {
+        "raises": "RuntimeError: the purifier is out of order",
+        "crops": "shape (16, 3, 32, 31)",
+        "nans": "NaN or infinite values in 1 of 16 images",
+        "brightens": "values outside [0, 1]: from",
+        "unmakeable": "no such thing",
+        "shrugs": "returned NoneType",
+    }
+    status, out, _ = run("--plugin", BROKEN, "--defenses", ",".join(reasons))
+    assert status == 1
+    assert f"{7 * len(reasons)} cells failed" in out
+    rows = results_of(tmp_path / "results").values()
+    for name, reason in reasons.items():
+        errors = [row["error"] for row in rows if row["identity"]["defense"]["label"] == name]
+        assert len(errors) == 7
+        assert all(reason in error for error in errors)
+    assert sum(row["status"] == "ok" for row in rows) == 21
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "Failed cells" in page
+    assert "the purifier is out of order" in page
+
+
+def test_failed_cells_are_tried_again(run):
+    run("--plugin", BROKEN, "--defenses", "raises")
+    _, out, _ = run("--plugin", BROKEN, "--defenses", "raises")
+    assert "7 cells computed, 21 kept" in out
+
+
+def test_a_failing_defense_is_not_timed_but_said_to_fail(bench, small_config, tmp_path):
+    words = [word for word in SMALL_RUN if word != "--no-latency"]
+    status, *_ = bench("run", "--config", small_config, *words, "--plugin", BROKEN, "--defenses", "raises")
+    assert status == 1
+    rows = results_of(tmp_path / "results").values()
+    timed = {r["identity"]["defense"]["label"]: r for r in rows if r["identity"]["kind"] == "latency"}
+    assert timed["raises"]["status"] == "error"
+    assert timed["none"]["latency"]["single"]["end_to_end"]["calls"] >= 20
+    assert timed["none"]["latency"]["offline"]["images_per_second"] > 0
+
+
+def test_a_dry_run_writes_nothing(run, tmp_path):
+    status, out, _ = run("--dry-run")
+    assert status == 0
+    assert "21 of 21 cells to compute on cpu, about" in out
+    assert not (tmp_path / "results").exists()
+
+
+def test_several_datasets_in_one_run(bench, small_config, tmp_path):
+    status, *_ = bench(
+        "run", "--config", small_config, *SMALL_RUN, "--dataset", "mnist", "--classifier", "model_a",
+        "--attacks", "fgsm", "--eps", "0.1", "-n", "8",
+    )  # fmt: skip
+    assert status == 0
+    assert any(name.startswith("mnist-model_a-none-fgsm_0.1") for name in results_of(tmp_path / "results"))
+
+
+def test_killed_in_the_middle_it_resumes_to_the_same_bits(small_config, tmp_path):
+    command = [
+        sys.executable, "-m", "benchmark.cli", "run", "--config", str(small_config), *SMALL_RUN, "-n", "200",
+        "--attacks", "fgsm,pgd[steps=30],noise",
+    ]  # fmt: skip
+
+    def cells(out: Path) -> int:
+        return len(list((out / "cells").glob("*.json"))) if out.exists() else 0
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True)
+    process = subprocess.Popen([*command, "--out", str(cut)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while cells(cut) < 5 and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 5 <= cells(cut) < cells(whole), "the run was not killed in the middle"
+    done = subprocess.run([*command, "--out", str(cut)], check=True, capture_output=True, text=True)
+    assert " 0 cells computed" not in done.stdout
+    assert results_of(cut) == results_of(whole)
+
+
+def test_interrupted_it_leaves_a_store_that_resumes(run, tmp_path, monkeypatch):
+    from attacks import guard
+
+    original, calls = guard.run, []
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(guard, "run", interrupted)
+    status, _, err = run()
+    assert status == 130
+    assert "the same command goes on from here" in err
+    kept = len(results_of(tmp_path / "results"))
+    assert kept > 3
+    monkeypatch.setattr(guard, "run", original)
+    _, out, _ = run()
+    assert f"{21 - kept} cells computed, {kept} kept" in out

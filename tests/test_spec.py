@@ -1,0 +1,57 @@
+"""Names with options, as the command line writes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from defenses.errors import UserError
+from defenses.registry import DEFENSES
+from defenses.spec import parse_number, split_list
+
+
+def test_a_list_is_split_outside_brackets():
+    assert split_list("cae[latent_dim=32,noise=0.1], none") == ["cae[latent_dim=32,noise=0.1]", "none"]
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.3", 0.3), ("8/255", 8 / 255), ("1", 1.0), ("1e-2", 0.01)])
+def test_numbers_may_be_fractions(text, value):
+    assert parse_number(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["x", "1/0", "1/x", "", "0.3.1"])
+def test_what_is_no_number_is_refused(text):
+    with pytest.raises(UserError, match="not a number"):
+        parse_number(text)
+
+
+def test_defaults_are_filled_in_and_left_out_of_the_label():
+    spec = DEFENSES.spec("cae[latent_dim=32, noise=1]")
+    assert spec.options == {"against": "fgsm", "eps": 0.6, "latent_dim": 32, "noise": 1.0}
+    assert spec.label == "cae[latent_dim=32]"
+
+
+def test_a_label_reads_back_as_the_same_spec():
+    spec = DEFENSES.spec("cae[against=pgd,eps=3/20,noise=0]")
+    assert DEFENSES.spec(spec.label) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ca", "unknown defense 'ca'; did you mean 'cae'"),
+        ("cae[latent=3]", "did you mean 'latent_dim'"),
+        ("cae[latent_dim=many]", "takes int, not 'many'"),
+        ("cae[latent_dim=0.5]", "takes int, not 0.5"),
+        ("cae[latent_dim]", "write option=value"),
+        ("cae[latent_dim=3", "cannot read"),
+    ],
+)
+def test_mistakes_are_named(text, message):
+    with pytest.raises(UserError) as caught:
+        DEFENSES.spec(text)
+    assert message in str(caught.value)
+
+
+def test_a_value_that_the_constructor_refuses_is_a_user_error():
+    with pytest.raises(UserError, match="noise must not be negative"):
+        DEFENSES.create("cae[noise=-1]")

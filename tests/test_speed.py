@@ -1,0 +1,31 @@
+"""What the shipped defenses and attacks cost: ``pytest tests/test_speed.py --benchmark-enable`` prints the times."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attacks import guard
+from benchmark.models import load_defense
+from benchmark.paths import SHIPPED_ZOO
+from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", [n for n, e in DEFENSES.entries().items() if e.origin == "built-in"])
+@pytest.mark.parametrize("batch", [1, 64])
+def test_purify(name, batch, benchmark):
+    dataset = DATASETS.create("mnist")
+    defense, _ = load_defense(DEFENSES.spec(name), dataset, CLASSIFIERS.spec("model_a"), CPU, [SHIPPED_ZOO])
+    x = dataset.test(batch).x
+    with torch.no_grad():
+        assert benchmark(defense.purify, x).shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd[steps=5]"])
+def test_attack(name, benchmark, mnist):
+    images, classifier = mnist
+    attack = ATTACKS.create(name)
+    x, y = images.x[:64], images.y[:64]
+    assert benchmark(guard.run, attack, classifier, x, y, [0.3], [0])[0].shape == x.shape

@@ -1,0 +1,64 @@
+"""The store: whole files or none, and nothing lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from make_results import result
+
+from leaderboard.errors import StoreError
+from leaderboard.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "results")
+    made.prepare()
+    return made
+
+
+def test_what_is_put_is_got(store):
+    made = result("cae", "fgsm", 0.3, adversarial=(1, 0, 1, 0))
+    path = store.put(made)
+    assert path.name.startswith("mnist-model_a-cae-fgsm_0.3-")
+    assert store.get(made.identity, made.key).dumps() == made.dumps()
+    assert [r.key for r in store.results()] == [made.key]
+
+
+def test_a_cell_that_is_not_there_is_none(store):
+    assert store.get(result().identity, result().key) is None
+
+
+def test_a_corrupt_file_is_set_aside_and_said_so(store):
+    path = store.put(result())
+    path.write_text(path.read_text()[:100])
+    assert store.get(result().identity, result().key) is None
+    aside, reason = store.set_aside[0]
+    assert aside.is_file()
+    assert not path.exists()
+    assert "not a stored result" in reason
+
+
+def test_half_written_files_are_cleared(store):
+    leftover = store.cells / "x.json.partial"
+    leftover.write_text("{")
+    store.prepare()
+    assert not leftover.exists()
+
+
+def test_examples_are_kept_beside_the_result(store):
+    image = np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)
+    store.put(result(), {"clean": image})
+    assert (store.examples_of(result())["clean"] == image).all()
+    assert store.examples_of(result("none")) is None
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="holds no results"):
+        list(Store(tmp_path).results())
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "file" / "results").prepare()

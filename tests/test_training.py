@@ -1,0 +1,170 @@
+"""Training: resumable to the same weights, selected on validation, recorded in the manifest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SHAPES, needs_training_split
+
+from attacks.guard import distances
+from benchmark import zoo
+from benchmark.classifiers import Recipe, augment
+from benchmark.data import Images
+from benchmark.keys import file_digest
+from benchmark.registries import DEFENSES
+from benchmark.training import Session, Settings, Target
+from defenses.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def session(shapes, epochs=3, **more) -> Session:
+    images, classifier = shapes
+    data = {"train": images, "validation": Images(images.x[:20], images.y[:20])}
+    return Session("test", ["identity"], data, Settings(epochs, 16, **more), CPU, Target(classifier, "key"))
+
+
+@pytest.fixture
+def cae():
+    def make(seed=0):
+        torch.manual_seed(seed)
+        defense = DEFENSES.create("cae[eps=0.3,latent_dim=4]")
+        defense.build((3, 32, 32), 4)
+        return defense
+
+    return make
+
+
+def weights_of(model):
+    return torch.cat([value.flatten().float() for value in model.state_dict().values()])
+
+
+def test_the_cae_learns(shapes, cae):
+    training, defense = session(shapes, epochs=8), cae()
+    defense.fit(training)
+    assert training.best["mse"] < training._history[0]["mse"]
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(shapes, cae):
+    whole = cae()
+    whole.fit(session(shapes, epochs=4, seed=1))
+    session(shapes, epochs=4, seed=1).discard()
+
+    class StoppedError(Exception):
+        pass
+
+    interrupted, cut = session(shapes, epochs=4, seed=1), cae()
+    reported = interrupted.report
+
+    def stop_in_the_third_epoch(score, **metrics):
+        if len(interrupted._history) == 2:
+            raise StoppedError
+        reported(score, **metrics)
+
+    interrupted.report = stop_in_the_third_epoch
+    with pytest.raises(StoppedError):
+        cut.fit(interrupted)
+    resumed = cae(seed=99)
+    resumed.fit(session(shapes, epochs=4, seed=1))
+    assert torch.equal(weights_of(resumed), weights_of(whole))
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_training(shapes):
+    model = torch.nn.Linear(1, 1)
+    training = session(shapes, epochs=20, patience=2)
+    seen = []
+    for epoch in training.epochs(model=model):
+        with torch.no_grad():
+            model.weight.fill_(epoch)
+        training.report([0.1, 0.5, 0.3, 0.4, 0.9][epoch])
+        seen.append(epoch)
+    assert seen == [0, 1, 2, 3]
+    assert float(model.weight) == 1
+    assert training.best["score"] == 0.5
+
+
+def test_adversarial_training_images_are_made_once_and_reused(shapes):
+    first = session(shapes).adversarial("fgsm", 0.2, "train")
+    images, _ = shapes
+    assert float(distances("linf", images.x, first).max()) == pytest.approx(0.2, abs=1e-6)
+    again = session(shapes)
+    again._attack = None  # a second making would call it
+    assert torch.equal(again.adversarial("fgsm", 0.2, "train"), first)
+
+
+def test_an_attack_that_measures_nothing_trains_nothing(shapes):
+    with pytest.raises(UserError, match="reach"):
+        session(shapes).adversarial("pgd[alpha=0.0001]", 0.3, "train")
+
+
+def test_batches_cover_the_training_part_in_an_order_of_their_own(shapes):
+    training = session(shapes)
+    epoch = torch.cat(list(training.batches()))
+    assert sorted(epoch.tolist()) == list(range(40))
+    training._epoch = 1
+    assert not torch.equal(torch.cat(list(training.batches())), epoch)
+
+
+def test_augmentation_shifts_and_keeps_shape():
+    torch.manual_seed(0)
+    x = torch.rand(50, 3, 8, 6)
+    moved = augment(x, Recipe(1, 1, 1.0, shift=2))
+    assert moved.shape == x.shape
+    inner = moved[:, :, 2:-2, 2:-2]
+    matches = [torch.equal(moved[i], x[i]) for i in range(50)]
+    assert 0 < sum(matches) < 15
+    windows = x.unfold(2, 4, 1).unfold(3, 2, 1)
+    found = (windows == inner[:, :, None, None]).flatten(4).all(dim=4).all(dim=1).flatten(1).any(dim=1)
+    assert bool(found.all())
+
+
+def test_bench_train_defense_puts_weights_into_the_zoo_that_bench_run_finds(bench, tmp_path):
+    status, out, _ = bench(
+        "train", "defense", "cae", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched",
+        "--epochs", "1", "--latent-dim", "4", "--eps", "0.3", "--batch-size", "32", "--zoo", "zoo",
+    )  # fmt: skip
+    assert status == 0
+    assert "epoch 1 kept, validation accuracy" in out
+    (entry,) = zoo.entries([tmp_path / "zoo"])
+    assert entry.sha256 == file_digest(entry.path)
+    assert entry.command.startswith("bench train defense cae --dataset shapes --classifier matched --against fgsm")
+    (tmp_path / "c.toml").write_text("references = []\n")
+    status, *_ = bench(
+        "run", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--attacks", "fgsm",
+        "--eps", "0.1", "--defenses", "cae[latent_dim=4,eps=0.3]", "-n", "8", "--zoo", "zoo", "--no-latency", "--config", "c.toml",
+    )  # fmt: skip
+    assert status == 0
+
+
+@needs_training_split
+def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(tmp_path):
+    """A real classifier on real images, killed with SIGKILL after its first epoch."""
+    words = ["train", "classifier", "model_a", "--limit", "300", "--epochs", "3", "--batch-size", "100"]
+    command = [sys.executable, "-m", "benchmark.cli", *words]
+
+    def environment(name: str) -> dict[str, str]:
+        return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / name)}
+
+    def digest(name: str) -> str:
+        done = subprocess.run(
+            [*command, "--zoo", str(tmp_path / name / "zoo")], env=environment(name), check=True, capture_output=True
+        )
+        assert b"kept" in done.stdout
+        return file_digest(tmp_path / name / "zoo" / "model_a-mnist.safetensors")
+
+    process = subprocess.Popen(
+        [*command, "--zoo", str(tmp_path / "cut" / "zoo")], env=environment("cut"), stdout=subprocess.DEVNULL
+    )
+    while not list(Path(tmp_path / "cut").rglob("state.pt")) and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "cut" / "zoo").exists(), "the training was not killed in the middle"
+    assert digest("cut") == digest("whole")

@@ -1,0 +1,81 @@
+"""The shipped weights: whole, documented, and as good as they say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmark import zoo
+from benchmark.keys import file_digest
+from benchmark.models import load_classifier, load_defense
+from benchmark.paths import SHIPPED_ZOO
+from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from defenses.errors import UserError
+
+SHIPPED = list(zoo.entries([SHIPPED_ZOO]))
+CPU = torch.device("cpu")
+
+
+def test_the_manifest_names_every_file_and_no_other():
+    assert {w.file for w in SHIPPED} == {path.name for path in SHIPPED_ZOO.glob("*.safetensors")}
+
+
+@pytest.mark.parametrize("weights", SHIPPED, ids=lambda w: w.file)
+def test_shipped_weights_are_what_the_manifest_says(weights):
+    assert file_digest(weights.path) == weights.sha256
+    assert weights.command.startswith(f"bench train {weights.kind} {weights.name} --dataset {weights.dataset}")
+    assert set(weights.validation) >= {"accuracy"}
+    assert weights.path.stat().st_size < 5 * 2**20
+
+
+@pytest.mark.parametrize("weights", SHIPPED, ids=lambda w: w.file)
+def test_shipped_weights_load(weights):
+    dataset = DATASETS.create(weights.dataset)
+    if weights.kind == "classifier":
+        load_classifier(CLASSIFIERS.spec(weights.label), dataset, CPU, [SHIPPED_ZOO])
+    else:
+        load_defense(DEFENSES.spec(weights.label), dataset, CLASSIFIERS.spec(weights.classifier), CPU, [SHIPPED_ZOO])
+
+
+@pytest.mark.parametrize(("dataset", "least"), [("mnist", 0.99), ("fashion_mnist", 0.915)])
+def test_model_a_is_accurate_on_the_whole_test_split(dataset, least):
+    from benchmark.training import evaluate_accuracy
+
+    made = DATASETS.create(dataset)
+    classifier, _ = load_classifier(CLASSIFIERS.spec("model_a"), made, CPU, [SHIPPED_ZOO])
+    assert evaluate_accuracy(classifier, made.test(10000), CPU) >= least
+
+
+def test_weights_that_are_not_there_say_what_is_and_how_to_train_them():
+    with pytest.raises(UserError) as caught:
+        zoo.find([SHIPPED_ZOO], "defense", DEFENSES.spec("cae[latent_dim=7]"), "mnist", "model_a")
+    assert "there are cae (fashion_mnist, model_a)" in str(caught.value)
+    assert "bench train defense cae --dataset mnist --classifier model_a" in str(caught.value)
+    assert "--latent-dim 7" in str(caught.value)
+
+
+def test_a_new_training_replaces_the_entry_of_the_same_identity(tmp_path):
+    model = torch.nn.Linear(2, 2)
+    facts = {
+        "kind": "classifier", "name": "x", "label": "x", "dataset": "d", "classifier": None, "options": {},
+        "command": "", "seed": 0, "epochs": 1, "train_images": 1, "validation": {}, "date": "", "versions": {},
+    }  # fmt: skip
+    zoo.add(tmp_path, model, **facts)
+    zoo.add(tmp_path, model, **{**facts, "seed": 1})
+    zoo.add(tmp_path, model, **{**facts, "dataset": "e"})
+    assert [(w.dataset, w.seed) for w in zoo.entries([tmp_path])] == [("d", 1), ("e", 0)]
+
+
+def test_a_broken_manifest_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text('[{"kind": "classifier"}]')
+    with pytest.raises(UserError, match="cannot be read"):
+        list(zoo.entries([tmp_path]))
+
+
+def test_weights_of_another_shape_are_refused(tmp_path):
+    made = zoo.add(
+        tmp_path, torch.nn.Linear(2, 2), kind="classifier", name="x", label="x", dataset="d", classifier=None,
+        options={}, command="", seed=0, epochs=1, train_images=1, validation={}, date="", versions={},
+    )  # fmt: skip
+    with pytest.raises(UserError, match="does not fit"):
+        zoo.load_into(torch.nn.Linear(3, 3), made)
