@@ -86,7 +86,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(shapes):
         training.report([0.1, 0.5, 0.3, 0.4, 0.9][epoch])
         seen.append(epoch)
     assert seen == [0, 1, 2, 3]
-    assert float(model.weight) == 1
+    assert model.weight.item() == 1
     assert training.best["score"] == 0.5
 
 
@@ -138,7 +138,8 @@ def test_bench_train_defense_puts_weights_into_the_zoo_that_bench_run_finds(benc
     (tmp_path / "c.toml").write_text("references = []\n")
     status, *_ = bench(
         "run", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--attacks", "fgsm",
-        "--eps", "0.1", "--defenses", "cae[latent_dim=4,eps=0.3]", "-n", "8", "--zoo", "zoo", "--no-latency", "--config", "c.toml",
+        "--eps", "0.1", "--defenses", "cae[latent_dim=4,eps=0.3]", "-n", "8", "--zoo", "zoo", "--no-latency",
+        "--config", "c.toml",
     )  # fmt: skip
     assert status == 0
 
