@@ -12,13 +12,20 @@ from leaderboard.result import Result
 from leaderboard.tables import Table
 
 
-def page(results: Sequence[Result], figures: dict[str, list[tuple[str, str]]], set_aside: Sequence[str] = ()) -> str:
+def page(
+    results: Sequence[Result],
+    figures: dict[str, list[tuple[str, str]]],
+    commands: Sequence[str] = (),
+    set_aside: Sequence[str] = (),
+) -> str:
     """Return the leaderboard page.
 
     Parameters
     ----------
     figures:
         For each board's title, (caption, path) of its pictures, paths relative to the page.
+    commands:
+        The commands that computed the results.
     set_aside:
         One line for each stored file that could not be read.
     """
@@ -29,6 +36,8 @@ def page(results: Sequence[Result], figures: dict[str, list[tuple[str, str]]], s
     if failed:
         rows = [[f"`{r.defense}`", r.dataset, r.attack or "clean", f"{r.eps:g}", r.error or ""] for r in failed]
         parts.append(render(Table("Failed cells", ["defense", "dataset", "attack", "eps", "error"], rows), level=2))
+    if commands:
+        parts.append("## Reproduce\n\n```sh\n" + "\n".join(commands) + "\n```")
     if set_aside:
         parts.append("## Set aside\n\n" + "\n".join(f"- {line}" for line in set_aside))
     return "\n\n".join(part for part in parts if part) + "\n"

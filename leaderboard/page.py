@@ -36,5 +36,5 @@ def write(store: Store, target: Path | None = None) -> Path:
     set_aside = [f"`{path.name}`: {reason}" for path, reason in store.set_aside]
     page.parent.mkdir(parents=True, exist_ok=True)
     with replacing(page) as partial:
-        partial.write_text(markdown.page(results, pictures, set_aside), encoding="utf-8")
+        partial.write_text(markdown.page(results, pictures, store.commands(), set_aside), encoding="utf-8")
     return page

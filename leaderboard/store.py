@@ -18,13 +18,14 @@ CORRUPT = ".corrupt"
 
 
 class Store:
-    """The results under ``root``: ``cells/`` (JSON), ``examples/`` (for the gallery), ``adversarial/`` (x_adv)."""
+    """The results under ``root``: ``cells/``, ``examples/`` (gallery), ``adversarial/`` (x_adv), ``commands.txt``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cells = root / "cells"
         self.examples = root / "examples"
         self.adversarial = root / "adversarial"
+        self._commands = root / "commands.txt"
         self.set_aside: list[tuple[Path, str]] = []
         """Files that could not be read in this process, and why."""
 
@@ -40,6 +41,16 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise StoreError(f"--out {str(self.root)!r} cannot be written: {error.strerror or error}") from error
+
+    def record_command(self, command: str) -> None:
+        """Remember a command that computed something here, once."""
+        if command not in self.commands():
+            with self._commands.open("a", encoding="utf-8") as stream:
+                stream.write(command + "\n")
+
+    def commands(self) -> list[str]:
+        """Return the commands that filled this store, in the order they were first given."""
+        return self._commands.read_text(encoding="utf-8").splitlines() if self._commands.is_file() else []
 
     def put(self, result: Result, examples: Mapping[str, NDArray[np.uint8]] | None = None) -> Path:
         """File a result under its key, in one step."""

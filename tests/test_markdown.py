@@ -36,7 +36,9 @@ def results():
 
 def test_the_page_is_the_golden_one(results):
     """BENCH_WRITE_GOLDEN=1 writes it anew: read the difference before committing it."""
-    page = markdown.page(results, {"mnist-model_a-seed0": [("Curves.", "figures/curves.png")]}, ["`x.json`: cut"])
+    page = markdown.page(
+        results, {"mnist-model_a-seed0": [("Curves.", "figures/curves.png")]}, ["bench run"], ["`x.json`: cut"]
+    )
     if os.environ.get("BENCH_WRITE_GOLDEN"):
         GOLDEN.write_text(page)
     assert page == GOLDEN.read_text()

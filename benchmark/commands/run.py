@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -31,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _dry_run(plan, store, device)
     store.prepare()
+    store.record_command(_command(args))
     todo = len(plan.cells) if args.force else len(executor.missing_cells(plan, store))
     screen = Console()
     with console.RunProgress(screen, todo) as progress:
@@ -80,6 +83,26 @@ def _dry_run(plan: grid.Plan, store: Store, device: torch.device) -> int:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command line without what is this machine's own: where things lie, and how it was watched."""
+    flags = {
+        "--preset": args.preset,
+        "--config": args.config.name if args.config else None,
+        "--plugin": ",".join(Path(file).name for file in args.plugin) if args.plugin else None,
+        "--dataset": args.dataset,
+        "--classifier": args.classifier,
+        "--defenses": args.defenses,
+        "--attacks": args.attacks,
+        "--eps": args.eps,
+        "-n": args.n,
+        "--seed": args.seed,
+        "--draws": args.draws,
+        "--device": args.device,
+    }
+    words = [f"{flag} {shlex.quote(str(value))}" for flag, value in flags.items() if value is not None]
+    return " ".join(["bench run", *words, *(["--no-latency"] if args.no_latency else [])])
 
 
 def _flags(args: argparse.Namespace) -> dict[str, object]:
