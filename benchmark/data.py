@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -111,7 +112,7 @@ class _IdxDataset(ImageDataset):
         path = self._find(file, data_dir)
         try:
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+        except (OSError, EOFError, zlib.error) as error:
             raise UserError(f"data file {path} cannot be read: {error}") from error
         if hashlib.sha256(content).hexdigest() != self.digests[file]:
             raise UserError(f"data file {path} is corrupt: its SHA-256 is not that of the published {file}")

@@ -18,6 +18,7 @@ from leaderboard.result import Verdicts
 
 ROUNDING = 1e-6
 """How far beyond [0, 1] rounding may carry a purified pixel."""
+AGREEMENT_IMAGES = 16
 
 
 class DefenseError(RuntimeError):
@@ -58,8 +59,9 @@ class Judge:
         return purified
 
     def forward_agreement(self, x: Tensor) -> bool:
-        """Say whether two passes over the same batch give the same bits."""
-        return torch.equal(self.purify(x[: self.batch], 0, 0), self.purify(x[: self.batch], 0, 1))
+        """Say whether two passes over the same few images give the same bits."""
+        few = x[:AGREEMENT_IMAGES]
+        return torch.equal(self.purify(few, 0, 0), self.purify(few, 0, 1))
 
     @torch.no_grad()
     def _count(self, x: Tensor, y: Tensor, draws: range, advance: Callable[[int], None]) -> np.ndarray[Any, Any]:

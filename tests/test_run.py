@@ -42,7 +42,7 @@ def test_a_run_writes_the_leaderboard(run, tmp_path):
         assert name in out
     assert "results/README.md" in out
     assert len(results_of(tmp_path / "results")) == 3 * (1 + 3 * 2)
-    assert "bench run --config small.toml --plugin shapes.py --dataset shapes --classifier matched" in page
+    assert "bench run --plugin shapes.py --config small.toml --dataset shapes --classifier matched" in page
     assert str(tmp_path) not in page
     for suffix in ("svg", "png"):
         assert (tmp_path / "results" / "figures" / f"curves-shapes-matched-seed0.{suffix}").stat().st_size > 1000

@@ -90,7 +90,6 @@ def _command(args: argparse.Namespace) -> str:
     flags = {
         "--preset": args.preset,
         "--config": args.config.name if args.config else None,
-        "--plugin": ",".join(Path(file).name for file in args.plugin) if args.plugin else None,
         "--dataset": args.dataset,
         "--classifier": args.classifier,
         "--defenses": args.defenses,
@@ -101,7 +100,8 @@ def _command(args: argparse.Namespace) -> str:
         "--draws": args.draws,
         "--device": args.device,
     }
-    words = [f"{flag} {shlex.quote(str(value))}" for flag, value in flags.items() if value is not None]
+    words = [f"--plugin {shlex.quote(Path(file).name)}" for file in args.plugin or []]
+    words += [f"{flag} {shlex.quote(str(value))}" for flag, value in flags.items() if value is not None]
     return " ".join(["bench run", *words, *(["--no-latency"] if args.no_latency else [])])
 
 
