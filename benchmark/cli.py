@@ -7,8 +7,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn, TypeAlias
 
-from defenses.errors import UserError
+from defenses.errors import UserError, unknown_name
 from defenses.registry import load_plugin
 from leaderboard.errors import StoreError
 
@@ -18,11 +19,12 @@ LISTS = ("defenses", "attacks", "classifiers", "datasets", "presets", "zoo")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Status 0: done; 1: some cells failed; 2: something asked for cannot be had; 130: Ctrl-C."""
-    parser = _parser()
-    args, extra = parser.parse_known_args(argv)
-    if extra and args.command != "train":
-        parser.error(f"unrecognized arguments: {' '.join(extra)}")
     try:
+        parser, commands = build_parser()
+        args, extra = parser.parse_known_args(_joined(sys.argv[1:] if argv is None else argv))
+        if extra and args.command != "train":
+            flags = commands.choices[args.command]._option_string_actions
+            raise unknown_name(f"argument of bench {args.command}:", extra[0], flags)
         for file in getattr(args, "plugin", None) or []:
             load_plugin(file)
         command = importlib.import_module(f"benchmark.commands.{args.command}")
@@ -30,14 +32,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, StoreError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"bench: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("bench: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Write ``--eps -0.1`` as ``--eps=-0.1``, which argparse does not take for a flag: the message is ours."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--eps":
+            joined[-1] = f"--eps={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def build_parser() -> tuple[_Parser, Commands]:
+    """Return the parser of the whole command line, and its commands."""
+    parser = _Parser(
         prog="bench", description="The benchmark of adversarial-purification defenses.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -45,10 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_list(commands)
     _add_results(commands)
-    return parser
+    return parser, commands
 
 
-def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_run(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
         help="attack, purify, classify, and write the leaderboard",
@@ -76,14 +103,14 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _add_plugin(run)
 
 
-def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_list(commands: Commands) -> None:
     listing = commands.add_parser("list", help="list " + ", ".join(LISTS), allow_abbrev=False)
     listing.add_argument("what", choices=LISTS)
     listing.add_argument("--zoo", type=Path, help="folder of weights to look in first")
     _add_plugin(listing)
 
 
-def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_results(commands: Commands) -> None:
     report = commands.add_parser("report", help="render the leaderboard of a result folder", allow_abbrev=False)
     report.add_argument("store", type=Path, nargs="?", default=DEFAULT_OUT, metavar="DIR")
     report.add_argument("--page", type=Path, metavar="FILE", help="write the page here (default: DIR/README.md)")
@@ -96,7 +123,7 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the folder that two defenses are looked up in")
 
 
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_train(commands: Commands) -> None:
     train = commands.add_parser(
         "train",
         help="train a classifier or a defense on the training split",

@@ -14,6 +14,8 @@ from defenses.errors import UserError, unknown_name
 from defenses.spec import parse_number
 
 DEFAULT_PRESET = "quick"
+MAX_DRAWS = 255
+"""Successes over draws are counted in a byte."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,10 @@ class RunConfig:
     """Defenses that every table holds whatever ``defenses`` says: the rows to compare with."""
     attacks: tuple[str, ...]
     eps: Mapping[str, tuple[float, ...]]
-    """Sizes by attack name, in pixel units; ``default`` serves the others; the dataset's own grid where both lack."""
+    """Sizes in pixel units, by attack, and by dataset and attack (``[eps.mnist]``); the dataset's own grid otherwise.
+
+    A list serves every attack. A file's or flag's sizes replace the preset's as a whole.
+    """
     n: int
     seed: int
     draws: int
@@ -38,9 +43,12 @@ class RunConfig:
     """Images in a batch when images/s is measured."""
     device: str
 
-    def sizes(self, attack: str, grid: tuple[float, ...]) -> tuple[float, ...]:
-        """Return the sizes for an attack by name, with the dataset's grid as the last resort."""
-        return self.eps.get(attack, self.eps.get("default", grid))
+    def sizes(self, dataset: str, attack: str, grid: tuple[float, ...]) -> tuple[float, ...]:
+        """Return the sizes for an attack on a dataset, by name; ``grid`` where the configuration has none."""
+        for key in (f"{dataset}.{attack}", f"{dataset}.default", attack, "default"):
+            if key in self.eps:
+                return self.eps[key]
+        return grid
 
 
 def load(preset: str | None, file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
@@ -100,6 +108,8 @@ def _checked(key: str, value: Any, source: str) -> Any:
     if key in _COUNTS:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{key} in {source} must be a whole number of at least 1, not {value!r}")
+        if key == "draws" and value > MAX_DRAWS:
+            raise UserError(f"draws in {source} must be at most {MAX_DRAWS}, not {value}")
         return value
     kind = {"seed": int, "latency": bool, "device": str}[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -109,7 +119,11 @@ def _checked(key: str, value: Any, source: str) -> Any:
 
 def _sizes(value: Any) -> dict[str, tuple[float, ...]]:
     given = value if isinstance(value, dict) else {"default": value}
-    return {name: tuple(dict.fromkeys(_size(item) for item in _as_list(items))) for name, items in given.items()}
+    flat: dict[str, Any] = {}
+    for name, items in given.items():
+        nested = items if isinstance(items, dict) else {}
+        flat |= {f"{name}.{attack}": sizes for attack, sizes in nested.items()} or {name: items}
+    return {name: tuple(dict.fromkeys(_size(item) for item in _as_list(items))) for name, items in flat.items()}
 
 
 def _as_list(items: Any) -> list[Any]:

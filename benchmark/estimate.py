@@ -42,7 +42,7 @@ def _group_seconds(group: Group, cells: Sequence[Cell], device: torch.device) ->
         defense = subject.defense
         one = _timed(lambda defense=defense: _judge(group, defense, x), device) / len(y)  # type: ignore[misc]
         mine = [cell for cell in cells if cell.subject is subject]
-        passes = subject.draws if subject.draws == 1 else 2 * subject.draws
+        passes = 2 * subject.draws if subject.facts["stochastic"] else 1
         judged = 1 + sum(cell.attack is not None for cell in mine)
         total += one * n * passes * judged
         single = _timed(lambda defense=defense: _judge(group, defense, x[:1]), device)  # type: ignore[misc]

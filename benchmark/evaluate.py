@@ -36,6 +36,7 @@ class Judge:
     defense: Defense
     classifier: nn.Module
     label: str
+    stochastic: bool
     draws: int
     seed: int
     batch: int
@@ -45,7 +46,7 @@ class Judge:
     def verdicts(self, x: Tensor, y: Tensor, advance: Callable[[int], None] = lambda _: None) -> Verdicts:
         """Return how often each image is classified right; ``advance`` is told of every batch done."""
         chosen = self._count(x, y, range(self.draws), advance)
-        if self.draws == 1:
+        if not self.stochastic:
             return Verdicts(1, chosen, chosen)
         return Verdicts(self.draws, chosen, self._count(x, y, range(self.draws, 2 * self.draws), advance))
 
@@ -57,6 +58,11 @@ class Judge:
             purified = self.defense.purify(given.clone())
         check_purified(given, purified)
         return purified
+
+    @property
+    def passes(self) -> int:
+        """How often each image is purified for its verdict."""
+        return 2 * self.draws if self.stochastic else 1
 
     def forward_agreement(self, x: Tensor) -> bool:
         """Say whether two passes over the same few images give the same bits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from benchmark.adversarial import AdversarialSet
 from benchmark.environment import describe
 from benchmark.evaluate import Judge
 from benchmark.grid import Cell, Group, Plan, Subject
+from defenses.base import Defense
 from leaderboard.result import Result, Verdicts
 from leaderboard.store import Store
 
@@ -109,17 +111,29 @@ class _GroupRunner:
         passes = max(1, attack.gradients_per_image)
         total = len(self.group.images.y) * passes
         with self.progress.task(f"{self._where()}: {attack.spec.label}", total) as advance:
-            try:
-                sets = adversarial.obtain(
-                    self.store, self.group, attack, sizes, self.device, self.force, lambda n: advance(n * passes)
-                )
-            except Exception as error:
-                reason = f"attack failed: {_reason(error)}"
-                for cell in cells:
-                    yield self._put(self._failed(cell, reason))
-                return
+            sets, failed = self._adversarial_sets(attack, sizes, lambda n: advance(n * passes))
         for cell in cells:
-            yield self._put(self._accuracy(cell, sets[cell.eps]), self._examples(cell, sets[cell.eps]))
+            if cell.eps in failed:
+                yield self._put(self._failed(cell, f"attack failed: {failed[cell.eps]}"))
+            else:
+                yield self._put(self._accuracy(cell, sets[cell.eps]), self._examples(cell, sets[cell.eps]))
+
+    def _adversarial_sets(
+        self, attack: Attack, sizes: list[float], advance: Advance
+    ) -> tuple[dict[float, AdversarialSet], dict[float, str]]:
+        """Return the sets, and why there is none: all sizes together, or one by one where that fails."""
+        obtain = functools.partial(adversarial.obtain, self.store, self.group, attack)
+        try:
+            return obtain(sizes, self.device, self.force, advance), {}
+        except Exception:
+            made: dict[float, AdversarialSet] = {}
+            failed: dict[float, str] = {}
+            for eps in sizes:
+                try:
+                    made |= obtain([eps], self.device, self.force, advance)
+                except Exception as error:
+                    failed[eps] = _reason(error)
+            return made, failed
 
     @cached_property
     def _gradients(self) -> dict[str, float]:
@@ -138,13 +152,14 @@ class _GroupRunner:
             return
         plan = self.group.identity["batch"]
         judge = Judge(
-            subject.defense, self.group.classifier, label, subject.draws, self.group.identity["seed"], plan["purify"],
+            subject.defense, self.group.classifier, label, bool(subject.facts["stochastic"]), subject.draws,
+            self.group.identity["seed"], plan["purify"],
             self.device,
         )  # fmt: skip
         self.judges[label] = judge
         x, y = self.group.images
         try:
-            with self.progress.task(f"{self._where()}: {label} on clean images", _passes(judge, len(y))) as advance:
+            with self.progress.task(f"{self._where()}: {label} on clean images", len(y) * judge.passes) as advance:
                 self.clean[label] = judge.verdicts(x, y, advance)
                 self.agreement[label] = judge.forward_agreement(x)
         except Exception as error:
@@ -157,44 +172,40 @@ class _GroupRunner:
             return self._failed(cell, clean)
         judge = self.judges[label]
         judge.seconds = {"purify": 0.0, "classify": 0.0}
-        attacked = None
+        attacked, probes = None, {}
         if made is not None:
             try:
                 text = f"{self._where()}: {label} under {cell.identity['attack']['label']} {cell.eps:g}"
-                with self.progress.task(text, _passes(judge, len(made.x_adv))) as advance:
+                with self.progress.task(text, len(made.x_adv) * judge.passes) as advance:
                     attacked = judge.verdicts(made.x_adv, self.group.images.y, advance)
+                probes = self._probes(cell, made)
             except Exception as error:
                 return self._failed(cell, _reason(error))
         return Result(
             identity=cell.identity, status="ok", facts=cell.subject.facts, environment=self.environment,
             created=_now(), clean=clean, adversarial=attacked,
-            probes={**self._probes(cell, made), "forward_agreement": self.agreement[label]},
+            probes={**probes, "forward_agreement": self.agreement[label]},
             seconds={**judge.seconds, "attack": made.seconds} if made else {},
             adversarial_set={"key": made.key, "sha256": made.sha256} if made else None,
         )  # fmt: skip
 
-    def _probes(self, cell: Cell, made: AdversarialSet | None) -> dict[str, float]:
-        if made is None or cell.attack is None:
-            return {}
-        return {**made.probes, **(self._gradients if cell.attack.gradients_per_image else {})}
+    def _probes(self, cell: Cell, made: AdversarialSet) -> dict[str, float]:
+        takes_gradients = cell.attack is not None and cell.attack.gradients_per_image > 0
+        return {**made.probes, **(self._gradients if takes_gradients else {})}
 
     def _latency(self, cells: list[Cell]) -> Iterator[Result]:
-        defenses = {}
-        for cell in cells:
-            label = cell.subject.spec.label
-            if cell.subject.defense is None or isinstance(self.clean.get(label), str):
-                yield self._put(self._failed(cell, str(self.clean.get(label) or cell.subject.failure)))
-            else:
-                defenses[label] = cell.subject.defense
+        """Time the defenses that can be timed, together; the others get their reason."""
         batch = int(cells[0].identity["batch"])
+        x = self.group.images.x
+        able: dict[str, Defense] = {}
+        for cell in cells:
+            reason = self._cannot_be_timed(cell.subject, x, batch)
+            if cell.subject.defense is not None and reason is None:
+                able[cell.subject.spec.label] = cell.subject.defense
+            else:
+                yield self._put(self._failed(cell, str(reason)))
         with self.progress.task(f"{self._where()}: latency", 1) as advance:
-            try:
-                timed = latency.measure(defenses, self.group.classifier, self.group.images.x, batch, self.device)
-            except Exception as error:
-                for cell in cells:
-                    if cell.subject.spec.label in defenses:
-                        yield self._put(self._failed(cell, _reason(error)))
-                return
+            timed = latency.measure(able, self.group.classifier, x, batch, self.device)
             advance(1)
         for cell in cells:
             found = timed.get(cell.subject.spec.label)
@@ -202,6 +213,16 @@ class _GroupRunner:
                 yield self._put(
                     Result(cell.identity, "ok", cell.subject.facts, self.environment, _now(), latency=found)
                 )
+
+    def _cannot_be_timed(self, subject: Subject, x: Tensor, batch: int) -> str | None:
+        clean = self.clean.get(subject.spec.label)
+        if subject.defense is None or isinstance(clean, str):
+            return subject.failure or str(clean)
+        try:
+            latency.rehearse(subject.defense, self.group.classifier, x, batch, self.device)
+        except Exception as error:
+            return _reason(error)
+        return None
 
     def _examples(self, cell: Cell, made: AdversarialSet) -> dict[str, NDArray[np.uint8]] | None:
         judge = self.judges.get(cell.subject.spec.label)
@@ -227,10 +248,6 @@ class _GroupRunner:
 
     def _where(self) -> str:
         return f"{self.group.dataset.spec.label}, {self.group.classifier.spec.label}"
-
-
-def _passes(judge: Judge, n: int) -> int:
-    return n * (judge.draws if judge.draws == 1 else 2 * judge.draws)
 
 
 def _pixels(x: Tensor) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -101,20 +101,18 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
     """
     folders = zoo.search_path(zoo_folder)
     found = Plan()
-    defenses = [DEFENSES.spec(text) for text in _unique((*config.references, *config.defenses))]
-    attacks: list[Attack] = [ATTACKS.create(text) for text in _unique(config.attacks)]
-    classifiers = [CLASSIFIERS.spec(text) for text in _unique(config.classifiers)]
-    datasets: list[ImageDataset] = [DATASETS.create(text) for text in _unique(config.datasets)]
+    defenses = _specs(DEFENSES, (*config.references, *config.defenses))
+    attacks: list[Attack] = [_plug_in(ATTACKS.create, spec) for spec in _specs(ATTACKS, config.attacks)]
+    classifiers = _specs(CLASSIFIERS, config.classifiers)
+    datasets: list[ImageDataset] = [_plug_in(DATASETS.create, spec) for spec in _specs(DATASETS, config.datasets)]
     if not defenses:
         raise UserError("no defense to run: give --defenses, or references in the configuration")
-    for name in config.eps:
-        if name not in (known := ["default", *ATTACKS.names()]):
-            raise unknown_name("attack in the eps table:", name, known)
+    _check_eps_table(config)
     for dataset in datasets:
         sizes = {attack.spec.label: _sizes(attack, config, dataset, found.warnings) for attack in attacks}
-        images = dataset.test(config.n, data_dir)
+        images = _plug_in(dataset.test, config.n, data_dir)
         for spec in classifiers:
-            classifier, weights = load_classifier(spec, dataset, device, folders)
+            classifier, weights = _plug_in(load_classifier, spec, dataset, device, folders)
             subjects = [_subject(s, dataset, classifier, weights, device, folders, config) for s in defenses]
             shared = _shared_identity(dataset, classifier, weights, config)
             cells = [cell for subject in subjects for cell in _cells(subject, shared, attacks, sizes)]
@@ -146,8 +144,8 @@ def _subject(
         "weights": _origin(weights),
         "classifier": _origin(classifier_weights),
     }
-    identity = _identity(DEFENSES, spec, weights)
-    return Subject(spec, defense, failure, identity, facts, config.draws if stochastic else 1)
+    draws = config.draws if stochastic else 1
+    return Subject(spec, defense, failure, identity(DEFENSES, spec, weights), facts, draws)
 
 
 def _cells(
@@ -178,17 +176,23 @@ def attack_identity(attack: Attack, eps: float) -> dict[str, Any]:
 def _shared_identity(
     dataset: ImageDataset, classifier: Classifier, weights: zoo.Weights | None, config: RunConfig
 ) -> dict[str, Any]:
-    source = DATASETS.source_digest(dataset.spec.name)
     return {
-        "dataset": {"label": dataset.spec.label, "version": dataset.version, "source": source},
-        "classifier": _identity(CLASSIFIERS, classifier.spec, weights),
+        "dataset": dataset_identity(dataset),
+        "classifier": identity(CLASSIFIERS, classifier.spec, weights),
         "n": config.n,
         "seed": config.seed,
         "batch": {"attack": config.batch_size, "purify": config.batch_size},
     }
 
 
-def _identity(registry: Registry, spec: Spec, weights: zoo.Weights | None) -> dict[str, Any]:
+def dataset_identity(dataset: ImageDataset) -> dict[str, Any]:
+    """Return what a key holds of a dataset."""
+    source = DATASETS.source_digest(dataset.spec.name)
+    return {"label": dataset.spec.label, "version": dataset.version, "source": source}
+
+
+def identity(registry: Registry, spec: Spec, weights: zoo.Weights | None) -> dict[str, Any]:
+    """Return what a key holds of a classifier or a defense."""
     return {
         "name": spec.name,
         "label": spec.label,
@@ -211,10 +215,32 @@ def _sizes(attack: Attack, config: RunConfig, dataset: ImageDataset, warnings: l
         if attack.bound is None:
             raise UserError(f"attack {attack.spec.label!r} of norm l2 states no bound")
         return (attack.bound,)
-    sizes = config.sizes(attack.spec.name, dataset.eps_grid)
+    sizes = config.sizes(dataset.spec.name, attack.spec.name, dataset.eps_grid)
     warnings += [text for text in map(attack.check, sizes) if text and text not in warnings]
     return sizes
 
 
-def _unique(texts: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(texts))
+def _specs(registry: Registry, texts: Sequence[str]) -> list[Spec]:
+    """Read specs; what is named twice, or once by its defaults, is one."""
+    return list({spec.label: spec for spec in map(registry.spec, texts)}.values())
+
+
+def _check_eps_table(config: RunConfig) -> None:
+    attacks = ["default", *ATTACKS.names()]
+    for key in config.eps:
+        dataset, dot, attack = key.rpartition(".")
+        if dot and dataset not in DATASETS.names():
+            raise unknown_name("dataset in the eps table:", dataset, DATASETS.names())
+        if attack not in attacks:
+            raise unknown_name("attack in the eps table:", attack, attacks)
+
+
+def _plug_in(call: Callable[..., Any], *args: Any) -> Any:
+    """Call into what may be somebody else's code; what it raises is for its author, in one line."""
+    try:
+        return call(*args)
+    except UserError:
+        raise
+    except Exception as error:
+        what = getattr(args[0], "label", None) or getattr(call, "__qualname__", "plug-in")
+        raise UserError(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -63,6 +63,19 @@ def measure(
     }
 
 
+@torch.no_grad()
+def rehearse(defense: Defense, classifier: nn.Module, x: Tensor, batch: int, device: torch.device) -> None:
+    """Run a pipeline once at batch 1 and once at ``batch``; whatever it raises, it would raise while timed."""
+    whole = DefendedClassifier(classifier, defense)
+    with seeded(0, device):
+        for size in (1, batch):
+            whole(_batch(x, size, device))
+
+
+def _batch(x: Tensor, size: int, device: torch.device) -> Tensor:
+    return x[torch.arange(size) % len(x)].to(device)
+
+
 def _single_stream(parts: list[_Timed], x: Tensor, device: torch.device) -> None:
     images = [image[None].to(device) for image in x[:64]]
     for i in range(WARM_UP):
@@ -76,7 +89,7 @@ def _single_stream(parts: list[_Timed], x: Tensor, device: torch.device) -> None
 
 
 def _offline(whole: nn.Module, x: Tensor, batch: int, device: torch.device) -> tuple[float, int, float | None]:
-    images = x[torch.arange(batch) % len(x)].to(device)
+    images = _batch(x, batch, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     whole(images)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -55,10 +55,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Target:
-    """The frozen classifier that a defense is trained with, and the digest of its weights."""
+    """The frozen classifier that a defense is trained with."""
 
     classifier: Classifier
+    weights: str
+    """SHA-256 of its weights; empty where it has none."""
     key: str
+    """The digest of what its adversarial images depend on: dataset, classifier, weights, versions, plug-in sources."""
 
 
 class Session:
@@ -71,8 +74,9 @@ class Session:
         self.data = data
         self.settings = settings
         self.device = device
-        self.classifier: nn.Module = target.classifier if target else nn.Identity()
-        self._target_key = target.key if target else ""
+        self._target = target or Target(Classifier(), "", "")
+        self.classifier: nn.Module = self._target.classifier
+        self._report_due = False
         self._folder = cache_dir() / "training" / f"{name}-{digest(identity)[:12]}"
         self._console = Console(highlight=False)
         self._epoch = 0
@@ -97,13 +101,15 @@ class Session:
     def report(self, score: float, **metrics: float) -> None:
         """Take the validation score of the epoch in flight."""
         self._reported = {"score": score, **metrics}
+        self._report_due = False
 
-    def epochs(self, **parts: Any) -> Iterator[int]:
-        """Yield the epochs still to do, saving ``parts`` after each; at the end ``parts['model']`` is the best epoch's.
+    def epochs(self, *, model: Any, **others: Any) -> Iterator[int]:
+        """Yield the epochs still to do, saving every part after each; at the end ``model`` is the best epoch's.
 
         Torch's generators are seeded by (seed, epoch) at the start of each epoch, so a resumed training ends with the
         same weights as an undisturbed one (on the CPU).
         """
+        parts = {"model": model, **others}
         start = self._restore(parts)
         begun = time.monotonic()
         for epoch in range(start, self.settings.epochs):
@@ -111,15 +117,18 @@ class Session:
                 break
             self._epoch = epoch
             torch.manual_seed(keyed_seed("epoch", self.settings.seed, epoch))
+            self._report_due = True
             yield epoch
+            if self._report_due:
+                raise RuntimeError("fit must call context.report(score) in every epoch")
             self._close_epoch(parts)
             self._print_progress(epoch, (time.monotonic() - begun) / (epoch - start + 1))
-        parts["model"].load_state_dict(self._best["model"])
+        model.load_state_dict(self._best["model"])
 
     @property
     def best(self) -> dict[str, float]:
-        """The metrics of the epoch that was kept, its number among them."""
-        return dict(self._best["metrics"])
+        """The metrics of the epoch that was kept, its number among them; empty for a fit with a loop of its own."""
+        return dict(self._best.get("metrics", {}))
 
     def discard(self) -> None:
         """Remove the saved state: the training is over."""
@@ -135,7 +144,8 @@ class Session:
 
     def _adversarial_set(self, attack: Attack, eps: float, images: Images, split: Split) -> Tensor:
         spec = [attack.spec.name, dict(attack.spec.options), attack.version, eps]
-        key = digest([spec, self._target_key, split, self.settings.seed])[:16]
+        randomness = digest([spec, self._target.weights, split, self.settings.seed])[:16]
+        key = digest([randomness, self._target.key, ATTACKS.source_digest(attack.spec.name)])[:16]
         folder = cache_dir() / "adversarial" / f"{attack.spec.name}-{eps:g}-{split}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
         chunks = []
@@ -143,12 +153,11 @@ class Session:
             part = slice(start, min(start + CHUNK, len(images.y)))
             path = folder / f"{part.start:06d}-{part.stop:06d}.safetensors"
             if not path.is_file():
-                x_adv = self._attack(attack, eps, images.x[part], images.y[part], [key, start])
+                x_adv = self._attack(attack, eps, images.x[part], images.y[part], [randomness, start])
                 with replacing(path) as partial:
                     save_file({"x_adv": x_adv}, partial)
                 self._console.print(f"{attack.spec.label} eps {eps:g}: {part.stop} of {len(images.y)} {split} images")
-            with safe_open(path, "pt") as stored:
-                chunks.append(stored.get_tensor("x_adv"))
+            chunks.append(_stored_images(path))
         return torch.cat(chunks)
 
     def _attack(self, attack: Attack, eps: float, x: Tensor, y: Tensor, key: list[Any]) -> Tensor:
@@ -244,7 +253,7 @@ def train_defense(
 ) -> zoo.Weights:  # fmt: skip
     """Train a registered defense against a frozen classifier and put its weights into the zoo in ``folder``."""
     data = _training_data(dataset, data_dir, settings)
-    seen = DEFENSES.get(spec.name).training_knowledge in ("classifier", "attack")
+    seen = getattr(DEFENSES.get(spec.name), "training_knowledge", "none") in ("classifier", "attack")
     against = target.classifier.spec.label if seen else None
     identity: list[Any] = [
         "defense",
@@ -264,6 +273,15 @@ def train_defense(
     with guard.eval_mode(target.classifier):
         defense.fit(session)
     return _finish(session, defense, folder, "defense", spec, dataset.spec.name, against)
+
+
+def _stored_images(path: Path) -> Tensor:
+    try:
+        with safe_open(path, "pt") as stored:
+            images: Tensor = stored.get_tensor("x_adv")
+            return images
+    except SafetensorError as error:
+        raise UserError(f"cached training images {path} are damaged ({error}); remove the file") from error
 
 
 @torch.no_grad()
@@ -288,10 +306,12 @@ def _finish(
 ) -> zoo.Weights:
     settings, best = session.settings, session.best
     asked: dict[str, Scalar] = {**asdict(settings)}
+    if kind == "defense":
+        del asked["precision"]  # a defense decides for itself
     weights = zoo.add(
         folder, model, kind=kind, name=spec.name, label=spec.label, dataset=dataset, classifier=classifier,
         options=dict(spec.options), command=zoo.train_command(kind, spec, dataset, classifier, asked),
-        seed=settings.seed, epochs=int(best.pop("epoch")), train_images=len(session.labels("train")),
+        seed=settings.seed, epochs=int(best.pop("epoch", settings.epochs)), train_images=len(session.labels("train")),
         validation={name: round(value, 6) for name, value in best.items() if name != "score"},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=versions(),
     )  # fmt: skip

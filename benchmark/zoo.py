@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from benchmark.keys import file_digest
 from benchmark.paths import SHIPPED_ZOO, user_zoo
 from defenses.errors import UserError
 from defenses.spec import Scalar, Spec
-from leaderboard.atomic import replacing
-from leaderboard.canonical import canonical_json
+from leaderboard.atomic import locked, replacing
+from leaderboard.canonical import canonical_json, digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +59,9 @@ class Weights:
 
 
 def search_path(zoo: Path | None = None) -> list[Path]:
-    """Return the folders that weights are looked for in, first match first."""
+    """Return the folders that weights are looked for in, first match first; ``zoo`` must exist."""
+    if zoo is not None and not zoo.is_dir():
+        raise UserError(f"--zoo {str(zoo)!r} is not a folder")
     return [*([zoo] if zoo else []), user_zoo(), SHIPPED_ZOO]
 
 
@@ -123,14 +125,22 @@ def add(folder: Path, model: nn.Module, **facts: Any) -> Weights:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    stem = re.sub(r"[^\w.]+", "-", f"{facts['label']}-{facts['dataset']}-{facts['classifier'] or ''}").strip("-")
-    path = folder / f"{stem}.safetensors"
-    with replacing(path) as partial:
-        save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, partial)
-    new = Weights(**facts, file=path.name, sha256=file_digest(path), folder=folder)
-    kept = [w for w in entries([folder]) if w.identity != new.identity]
-    _write_manifest(folder, [*kept, new])
+    new = Weights(**facts, file="", sha256="", folder=folder)
+    path = folder / f"{_stem(new)}.safetensors"
+    with locked(folder):
+        with replacing(path) as partial:
+            save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, partial)
+        new = replace(new, file=path.name, sha256=file_digest(path))
+        _write_manifest(folder, [*(w for w in entries([folder]) if w.identity != new.identity), new])
     return new
+
+
+def _stem(weights: Weights) -> str:
+    """Return a readable file name; options, whose signs and brackets no file name should have, end it as a digest."""
+    words = [weights.name, weights.dataset, weights.classifier or ""]
+    if weights.options:
+        words.append(digest(dict(weights.options))[:8])
+    return re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-").replace("--", "-")
 
 
 def _write_manifest(folder: Path, weights: Sequence[Weights]) -> None:

@@ -68,8 +68,11 @@ class FitContext(Protocol):
     def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
         """Return ``attack``'s (a registered attack, options allowed) adversarial images against the bare classifier."""
 
-    def epochs(self, **parts: Any) -> Iterator[int]:
-        """Yield epoch numbers; ``parts`` (things with ``state_dict``) are saved after each and restored on resume."""
+    def epochs(self, *, model: Any, **others: Any) -> Iterator[int]:
+        """Yield epoch numbers, restoring and saving ``model`` and the ``others`` (all have ``state_dict``).
+
+        Every epoch must call ``report``; at the end ``model`` has the weights of the epoch that scored best.
+        """
 
     def batches(self) -> Iterator[Tensor]:
         """Yield the index batches of one epoch over the training part, shuffled."""
@@ -93,7 +96,7 @@ class DefendedClassifier(nn.Module):
 
 
 class _Adapted(Defense):
-    """A plain object with ``purify`` in the place of a ``Defense``."""
+    """A plain object with ``purify`` (and perhaps more of a defense's methods) in the place of a ``Defense``."""
 
     def __init__(self, inner: Any) -> None:
         super().__init__()
@@ -101,12 +104,20 @@ class _Adapted(Defense):
         self.stochastic = getattr(inner, "stochastic", False)
         self.differentiable = getattr(inner, "differentiable", True)
         self.training_knowledge = getattr(inner, "training_knowledge", "none")
+        self.version = getattr(inner, "version", "1")  # type: ignore[misc]
         if hasattr(inner, "spec"):
             self.spec = inner.spec
 
     def purify(self, x: Tensor) -> Tensor:
         purified: Tensor = self.inner.purify(x)
         return purified
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        if hasattr(self.inner, "build"):
+            self.inner.build(shape, num_classes)
+
+    def fit(self, context: FitContext) -> None:
+        self.inner.fit(context)
 
     def surrogate(self, x: Tensor) -> Tensor:
         stand_in = getattr(self.inner, "surrogate", None)

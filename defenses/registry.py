@@ -14,7 +14,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,6 +80,9 @@ class Registry:
             origin = point.dist.name if point.dist else "entry point"
             found[point.name] = Entry(point.name, point.value, origin, point=point)
         for name, cls in self._classes.items():
+            other = found[name].point if name in found else None
+            if other and other.value != f"{cls.__module__}:{cls.__qualname__}":
+                raise UserError(f"two {self.kind}s are named {name!r}: in {_origin(cls)} and {other.value}")
             if name not in found:
                 found[name] = Entry(name, _first_line(cls.__doc__), _origin(cls))
         return dict(sorted(found.items()))
@@ -171,14 +174,9 @@ def load_plugin(path: str | Path) -> None:
     except UserError:
         del sys.modules[name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UserError(f"plug-in {str(path)!r} does not import: {_one_line(error)}") from error
-
-
-def filled(options: Mapping[str, Scalar]) -> str:
-    """Write options as ``a=1, b=2`` for messages."""
-    return ", ".join(f"{key}={value}" for key, value in options.items())
 
 
 def _decorated(file: Path, decorator: str) -> Iterator[tuple[str, str | None]]:

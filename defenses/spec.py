@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from defenses.errors import UserError, unknown_name
 
@@ -33,7 +34,13 @@ class Spec:
 
 def split_list(text: str) -> list[str]:
     """Split at the commas outside brackets: ``a[x=1,y=2],b`` gives ``a[x=1,y=2]`` and ``b``."""
-    parts = re.split(r",(?![^\[]*\])", text)
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"[": 1, "]": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
     return [part.strip() for part in parts if part.strip()]
 
 
@@ -56,6 +63,8 @@ def split_spec(text: str) -> tuple[str, dict[str, str]]:
         key, equals, value = part.partition("=")
         if not equals:
             raise UserError(f"cannot read option {part!r} in {text!r}; write option=value")
+        if key.strip() in options:
+            raise UserError(f"option {key.strip()!r} is given twice in {text!r}")
         options[key.strip()] = value.strip()
     return name, options
 
@@ -69,7 +78,10 @@ def option_defaults(cls: type[Any]) -> dict[str, Any]:
 def make_spec(kind: str, name: str, cls: type[Any], given: Mapping[str, Any]) -> Spec:
     """Check ``given`` options (texts or JSON scalars) against the constructor of ``cls`` and fill in the defaults."""
     defaults = option_defaults(cls)
-    hints = get_type_hints(cls.__init__)
+    try:
+        hints = get_type_hints(cls.__init__)
+    except NameError:  # an annotation that exists for type checkers only
+        hints = {}
     options: dict[str, Scalar] = {}
     for key, value in given.items():
         if key not in defaults:
@@ -80,6 +92,9 @@ def make_spec(kind: str, name: str, cls: type[Any], given: Mapping[str, Any]) ->
             if default is inspect.Parameter.empty:
                 raise UserError(f"{kind} {name!r} needs the option {key!r}: write {name}[{key}=...]")
             options[key] = default
+    for key, value in options.items():
+        if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
+            raise UserError(f"option {key!r} of {kind} {name!r} must be a finite JSON scalar, not {value!r}")
     return Spec(name, dict(sorted(options.items())), _label(name, options, defaults))
 
 
@@ -93,6 +108,10 @@ def _show(value: Scalar) -> str:
 
 
 def _coerce(what: str, value: Any, hint: Any) -> Scalar:
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise UserError(f"{what} must be one of {', '.join(map(str, get_args(hint)))}, not {value!r}")
+        return value  # type: ignore[no-any-return]
     accepted = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if isinstance(value, str) and str not in accepted:
         value = _read_scalar(value)

@@ -36,6 +36,12 @@ class Row:
     errors: list[Result] = field(default_factory=list)
 
     @property
+    def contradicts_itself(self) -> bool:
+        """It declares itself deterministic, and two passes over the same images differed."""
+        probes = [r.probes for r in (self.clean, *self.cells.values()) if r is not None and r.ok]
+        return not self.any.facts["stochastic"] and any(p.get("forward_agreement") is False for p in probes)
+
+    @property
     def any(self) -> Result:
         """Any of the row's results: for the facts that all of them share."""
         return next(r for r in (self.clean, *self.cells.values(), self.latency, *self.errors) if r is not None)
@@ -82,10 +88,32 @@ class Pair:
     n: int
 
 
+def current(results: Iterable[Result]) -> list[Result]:
+    """Leave out what was computed with other weights, versions or plug-in sources than the newest of the same label.
+
+    A row must not mix two classifiers, two trainings of a defense, or two forms of an attack that share a name.
+    """
+    kept = sorted(results, key=lambda r: r.created)
+    for part in ("dataset", "classifier", "defense", "attack"):
+        newest = {_place(result, part): _made_of(result, part) for result in kept}
+        kept = [result for result in kept if _made_of(result, part) == newest[_place(result, part)]]
+    return kept
+
+
+def _place(result: Result, part: str) -> tuple[str | None, ...]:
+    names = (result.dataset, result.classifier, result.defense)
+    return {"dataset": names[:1], "classifier": names[:2], "defense": names}.get(part, (*names[:2], result.attack))
+
+
+def _made_of(result: Result, part: str) -> tuple[object, ...]:
+    described = result.identity.get(part) or {}
+    return tuple(described.get(name) for name in ("version", "source", "weights"))
+
+
 def boards(results: Iterable[Result]) -> list[Board]:
-    """Sort results into boards; of several numbers of images for one cell, the largest counts."""
+    """Sort current results into boards; of several numbers of images for one cell, the largest counts."""
     found: dict[tuple[str, str, int], Board] = {}
-    for result in sorted(results, key=lambda r: (r.n, r.created)):
+    for result in sorted(current(results), key=lambda r: (r.n, r.created)):
         place = (result.dataset, result.classifier, result.seed)
         board = found.setdefault(place, Board(*place, rows={}, columns=[]))
         row = board.rows.setdefault(result.defense, Row(result.defense))
@@ -146,7 +174,7 @@ def votes(row: Row, column: Column) -> tuple[float, float, float] | None:
     if result is None or not result.ok or not result.adversarial or not result.clean or result.adversarial.draws == 1:
         return None
     attacked, clean, draws = result.adversarial.reported, result.clean.reported, result.adversarial.draws
-    return float((2 * attacked > draws).mean()), float((attacked == draws).mean()), float((clean == draws).mean())
+    return float((attacked > draws / 2).mean()), float((attacked == draws).mean()), float((clean == draws).mean())
 
 
 def paired(board: Board) -> list[Pair]:
@@ -163,8 +191,8 @@ def paired(board: Board) -> list[Pair]:
 
 
 def failures(results: Iterable[Result]) -> list[Result]:
-    """Return the cells that failed."""
-    return [result for result in results if not result.ok]
+    """Return the current cells that failed."""
+    return [result for result in current(results) if not result.ok]
 
 
 def _means(verdicts: Verdicts) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leaderboard.aggregate import current
 from leaderboard.result import Result
 from leaderboard.statistics import compare, holm
 from leaderboard.tables import Table, p_text
@@ -30,16 +31,16 @@ def between_defenses(results: Iterable[Result], first: str, second: str) -> Tabl
 
 
 def _cell_place(result: Result) -> Place:
-    return (*_attack_place(result)[:2], result.defense, *_attack_place(result)[2:])
+    return (*_attack_place(result)[:3], result.defense, *_attack_place(result)[3:])
 
 
 def _attack_place(result: Result) -> Place:
-    return (result.dataset, result.classifier, result.attack or "clean", result.eps)
+    return (result.dataset, result.classifier, f"seed {result.seed}", result.attack or "clean", result.eps)
 
 
 def _by_place(results: Iterable[Result], place: Callable[[Result], Place]) -> dict[Place, Result]:
     """Index the good accuracy cells; of several for one place, the one on most images."""
-    usable = [r for r in results if r.ok and r.kind == "accuracy"]
+    usable = [r for r in current(results) if r.ok and r.kind == "accuracy"]
     return {place(r): r for r in sorted(usable, key=lambda r: (r.n, r.created))}
 
 

@@ -60,7 +60,7 @@ def gallery(
     else:
         return None
     first = next(iter(kept.values()))
-    count = min(GALLERY_IMAGES, len(first["clean"]))
+    count = min(GALLERY_IMAGES, *(len(images["clean"]) for images in kept.values()))
     strips: list[tuple[str, Images]] = [
         ("clean", first["clean"]),
         (f"{column.attack} {column.eps:g}", first["adversarial"]),

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from leaderboard import tables
-from leaderboard.aggregate import Board, Row, boards, failures
+from leaderboard.aggregate import Board, Row, boards
 from leaderboard.result import Result
+from leaderboard.store import file_stem
 from leaderboard.tables import Table
 
 
@@ -32,10 +33,9 @@ def page(
     parts = ["# Leaderboard", _how(results)]
     for board in boards(results):
         parts.append(_board(board, figures))
-    failed = failures(results)
+    failed = tables.failures(results)
     if failed:
-        rows = [[f"`{r.defense}`", r.dataset, r.attack or "clean", f"{r.eps:g}", r.error or ""] for r in failed]
-        parts.append(render(Table("Failed cells", ["defense", "dataset", "attack", "eps", "error"], rows), level=2))
+        parts.append(render(failed, level=2))
     if commands:
         parts.append("## Reproduce\n\n```sh\n" + "\n".join(commands) + "\n```")
     if set_aside:
@@ -46,7 +46,8 @@ def page(
 def render(table: Table, level: int = 3) -> str:
     """Return a table with its heading and note."""
     aligned = ["left" if column < table.words else "right" for column in range(len(table.headers))]
-    body = tabulate(table.rows, table.headers, tablefmt="github", disable_numparse=True, colalign=aligned)
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in table.rows]
+    body = tabulate(rows, table.headers, tablefmt="github", disable_numparse=True, colalign=aligned)
     heading = f"{'#' * level} {table.title}"
     return "\n\n".join(part for part in (heading, body, table.note) if part)
 
@@ -68,7 +69,7 @@ def _board(board: Board, figures: dict[str, list[tuple[str, str]]]) -> str:
 
 def board_name(board: Board) -> str:
     """Return the name that a board's figures are filed under."""
-    return f"{board.dataset}-{board.classifier}-seed{board.seed}"
+    return f"{file_stem([board.dataset, board.classifier])}-seed{board.seed}"
 
 
 def _how(results: Sequence[Result]) -> str:
@@ -108,7 +109,11 @@ def _provenance(board: Board) -> str:
 
 def _notes(board: Board) -> str:
     stochastic = [f"`{name}`" for name, row in board.rows.items() if _declares(row, "stochastic")]
-    return f" Stochastic: {', '.join(stochastic)}." if stochastic else ""
+    contradicting = [f"`{name}`" for name, row in board.rows.items() if row.contradicts_itself]
+    notes = f" Stochastic: {', '.join(stochastic)}." if stochastic else ""
+    if contradicting:
+        notes += f" **Two passes over the same images differ, undeclared: {', '.join(contradicting)}.**"
+    return notes
 
 
 def _declares(row: Row, flag: str) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.canonical import digest
+from leaderboard.errors import StoreError
 
 SCHEMA = 1
 
@@ -36,21 +37,21 @@ class Verdicts:
     reported: Counts
 
     def to_json(self) -> dict[str, Any]:
-        """Pack bits for one draw, bytes for several."""
-        if self.draws == 1:
+        """Pack bits where there was but one draw, bytes for two sets of draws."""
+        if self.draws == 1 and np.array_equal(self.chosen, self.reported):
             return {"draws": 1, "bits": _pack(np.packbits(self.reported))}
         return {"draws": self.draws, "chosen": _pack(self.chosen), "reported": _pack(self.reported)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], n: int) -> Verdicts:
         """Unpack the verdicts of ``n`` images."""
-        if stored["draws"] == 1:
+        if "bits" in stored:
             packed = _unpack(stored["bits"])
             if len(packed) != -(-n // 8):
                 raise ResultError(f"verdicts of {len(packed)} bytes for {n} images")
             bits = np.unpackbits(packed)[:n]
             return cls(1, bits, bits)
-        found = cls(stored["draws"], _unpack(stored["chosen"]), _unpack(stored["reported"]))
+        found = cls(int(stored["draws"]), _unpack(stored["chosen"]), _unpack(stored["reported"]))
         if len(found.chosen) != n or len(found.reported) != n:
             raise ResultError(f"verdicts of {len(found.reported)} images where {n} are meant")
         return found
@@ -147,11 +148,14 @@ class Result:
 
     @classmethod
     def loads(cls, text: str) -> Result:
-        """Read a stored result of any schema version; raise ``ResultError`` where it cannot be."""
+        """Read a stored result of any schema version; raise ``ResultError`` where it cannot be.
+
+        Raises ``StoreError`` for a result of a later version: that is no damage.
+        """
         try:
             row = json.loads(text)
-            if row["schema"] != SCHEMA:
-                raise ResultError(f"schema {row['schema']} is not known; this version reads up to {SCHEMA}")
+            if row["schema"] > SCHEMA:
+                raise StoreError(f"a result has schema {row['schema']}, this version reads up to {SCHEMA}: update it")
             n = row["identity"].get("n", 0)
             copied = ("identity", "status", "error", "facts", "probes", "seconds", "latency", "adversarial_set")
             clean, adversarial = (
@@ -164,7 +168,7 @@ class Result:
                 environment=row["environment"],
                 created=row["created"],
             )
-        except ResultError:
+        except (ResultError, StoreError):
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ResultError(f"not a stored result: {type(error).__name__}: {error}") from error

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.atomic import PARTIAL, replacing
+from leaderboard.atomic import clear_leftovers, replacing
 from leaderboard.errors import StoreError
 from leaderboard.result import Result, ResultError
 
 CORRUPT = ".corrupt"
+EXAMPLES = ("clean", "adversarial", "purified")
 
 
 class Store:
@@ -26,6 +29,7 @@ class Store:
         self.examples = root / "examples"
         self.adversarial = root / "adversarial"
         self._commands = root / "commands.txt"
+        self.writing = False
         self.set_aside: list[tuple[Path, str]] = []
         """Files that could not be read in this process, and why."""
 
@@ -34,13 +38,13 @@ class Store:
         try:
             for folder in (self.cells, self.examples, self.adversarial):
                 folder.mkdir(parents=True, exist_ok=True)
-                for leftover in folder.glob(f"*{PARTIAL}"):
-                    leftover.unlink()
-            probe = self.cells / f"probe{PARTIAL}"
-            probe.write_text("", encoding="utf-8")
-            probe.unlink()
+                clear_leftovers(folder)
+            with replacing(self.cells / "probe") as partial:
+                partial.write_text("", encoding="utf-8")
+            (self.cells / "probe").unlink()
         except OSError as error:
             raise StoreError(f"--out {str(self.root)!r} cannot be written: {error.strerror or error}") from error
+        self.writing = True
 
     def record_command(self, command: str) -> None:
         """Remember a command that computed something here, once."""
@@ -57,7 +61,7 @@ class Store:
         if examples:
             path = self.examples / f"{result.key[:16]}.npz"
             with replacing(path) as partial, partial.open("wb") as stream:
-                np.savez_compressed(stream, allow_pickle=False, **examples)
+                np.savez_compressed(stream, **{name: examples[name] for name in EXAMPLES})  # type: ignore[arg-type]
         path = self.cells / file_name(result.identity, result.key)
         with replacing(path) as partial:
             partial.write_text(result.dumps(), encoding="utf-8")
@@ -84,15 +88,17 @@ class Store:
             return None
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        except (ValueError, OSError, EOFError):
+                return {name: stored[name] for name in EXAMPLES}
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
+            self.put_aside(path, str(error))
             return None
 
     def put_aside(self, path: Path, reason: str) -> None:
-        """Rename a file that cannot be read, so that it is neither used nor lost, and remember why."""
+        """Remember a file that cannot be read, and why; a store that is written renames it, so that it is not lost."""
         aside = path.with_name(path.name + CORRUPT)
-        path.replace(aside)
-        self.set_aside.append((aside, reason))
+        if self.writing:
+            path.replace(aside)
+        self.set_aside.append((aside if self.writing else path, reason))
 
     def _read(self, path: Path) -> Result | None:
         try:
@@ -109,5 +115,9 @@ def file_name(identity: Mapping[str, Any], key: str) -> str:
     if identity["kind"] == "latency":
         what = "latency"
     words = [identity["dataset"]["label"], identity["classifier"]["label"], identity["defense"]["label"], what]
-    stem = "-".join(re.sub(r"[^\w.]+", "_", str(word)).strip("_") for word in words)
-    return f"{stem[:120]}-{key[:16]}.json"
+    return f"{file_stem(words)[:120]}-{key[:16]}.json"
+
+
+def file_stem(words: Iterable[object]) -> str:
+    """Join words into a file name, without what a file system may not like."""
+    return "-".join(re.sub(r"[^\w.]+", "_", str(word)).strip("_") for word in words)

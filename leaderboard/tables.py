@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboard import aggregate
 from leaderboard.aggregate import Board, Column, Row, accuracy, paired, robust_accuracy, votes
+from leaderboard.result import Result
 from leaderboard.statistics import Estimate
 
 MISSING = "—"
@@ -33,6 +35,19 @@ class Table:
     """How many of the first columns hold words (set to the left) and not figures."""
 
 
+def failures(results: Iterable[Result]) -> Table | None:
+    """List the cells that failed, and why; None where none did."""
+    rows = [
+        [
+            f"`{r.defense}`", f"{r.dataset}, {r.classifier}",
+            "latency" if r.kind == "latency" else r.attack or "clean", f"{r.eps:g}", r.error or "",
+        ]
+        for r in aggregate.failures(results)
+    ]  # fmt: skip
+    headers = ["defense", "where", "attack", "eps", "error"]
+    return Table(f"{len(rows)} failed cells", headers, rows, words=len(headers)) if rows else None
+
+
 def summary(board: Board) -> Table:
     """One line a defense: clean accuracy, the claimed worst case, cost."""
     columns = board.candidates(board.mark)
@@ -40,11 +55,11 @@ def summary(board: Board) -> Table:
     rows = []
     for row in board.rows.values():
         worst = robust_accuracy(row, columns)
-        sample = next((r.n for r in (row.clean, *row.cells.values()) if r is not None and r.ok), None)
         rows.append(
             [
                 MISSING, f"`{row.defense}`", trained_on(row.any.facts, row.any.identity),
-                percent(accuracy(row.clean)), percent(worst), *_latency(row), str(sample) if sample else MISSING,
+                percent(accuracy(row.clean)), percent(worst), *_latency(row),
+                _sizes_of([row.clean, *(row.cells.get(column) for column in columns)]),
             ]
         )  # fmt: skip
     headers = [
@@ -83,11 +98,12 @@ def by_size(board: Board, attack: str) -> Table:
     """Accuracy of each defense under one attack, a column a size."""
     columns = board.sizes(attack)
     norm = "Linf" if columns[0].norm == "linf" else "L2"
-    headers = ["defense", "clean", *(f"{column.eps:g}{'*' if _marked(column) else ''}" for column in columns)]
+    headers = ["defense", "clean", *(f"{column.eps:g}{'*' if _marked(column) else ''}" for column in columns), "n"]
     rows = []
     for row in board.rows.values():
         cells = [_cell(row, column) for column in columns]
-        rows.append([f"`{row.defense}`", percent(accuracy(row.clean)), *cells])
+        n = _sizes_of(row.cells.get(column) for column in columns)
+        rows.append([f"`{row.defense}`", percent(accuracy(row.clean)), *cells, n])
     note = ""
     if any(_marked(column) for column in columns):
         note = (
@@ -100,11 +116,12 @@ def by_size(board: Board, attack: str) -> Table:
 def worst_case(board: Board) -> Table:
     """Per-image worst case of each defense at each size."""
     sizes = sorted({column.eps for column in board.columns if column.norm == "linf"})
-    headers = ["defense", *(f"{eps:g}" for eps in sizes)]
+    headers = ["defense", *(f"{eps:g}" for eps in sizes), "n"]
     rows = []
     for row in board.rows.values():
         estimates = [percent(robust_accuracy(row, board.candidates(eps))) for eps in sizes]
-        rows.append([f"`{row.defense}`", *estimates])
+        n = _sizes_of(row.cells.get(column) for eps in sizes for column in board.candidates(eps))
+        rows.append([f"`{row.defense}`", *estimates, n])
     over = "; ".join(f"{eps:g}: {', '.join(c.attack for c in board.candidates(eps))}" for eps in sizes)
     note = f"Right on the clean image and under every attack at that size ({over})."
     return Table("Gray-box per-image worst case", headers, rows, note)
@@ -209,6 +226,14 @@ def p_text(p: float) -> str:
 def _cell(row: Row, column: Column) -> str:
     result = row.cells.get(column)
     return "error" if result is not None and not result.ok else percent(accuracy(result))
+
+
+def _sizes_of(results: Iterable[Result | None]) -> str:
+    """Write the number of images, or the range where the cells differ."""
+    sizes = sorted({result.n for result in results if result is not None and result.ok})
+    if not sizes:
+        return MISSING
+    return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
 
 
 def _latency(row: Row) -> list[str]:

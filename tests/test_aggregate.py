@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from make_results import latency, result
 
-from leaderboard.aggregate import accuracy, boards, paired, robust_accuracy, votes
+from leaderboard.aggregate import accuracy, boards, failures, paired, robust_accuracy, votes
 from leaderboard.result import Verdicts
 
 
@@ -76,12 +76,45 @@ def test_the_worst_attack_is_chosen_on_one_set_of_draws_and_read_from_the_other(
 def test_votes_and_resubmission():
     board = board_of(result("cae", "fgsm", 0.3, clean=(4, 4, 3, 0), adversarial=(4, 3, 2, 0), draws=4))
     assert votes(board.rows["cae"], board.candidates(0.3)[0]) == (0.5, 0.25, 0.5)
+    many = result("cae", "fgsm", 0.3, clean=(200,), adversarial=(180,), draws=200)
+    assert votes(board_of(many).rows["cae"], board_of(many).columns[0]) == (1, 0, 1)
     assert votes(board_of(result("cae", "fgsm", 0.3, adversarial=(1, 0, 1, 0))).rows["cae"], board.columns[0]) is None
 
 
 def test_of_several_numbers_of_images_the_largest_counts():
     board = board_of(result("cae", clean=(1,) * 9), result("cae", clean=(0, 1)))
     assert accuracy(board.rows["cae"].clean).n == 9
+
+
+def _made_with(source, created, **more):
+    made = result("cae", created=created, **more)
+    identity = {**made.identity, "defense": {**made.identity["defense"], "source": source}}
+    return type(made)(**{**vars(made), "identity": identity})
+
+
+def test_a_row_never_mixes_two_forms_of_one_defense():
+    old = _made_with("a", "2026-01-01", clean=(0,) * 9)
+    failed = _made_with("a", "2026-01-01", status="error", error="no")
+    new = _made_with("b", "2026-01-02", clean=(1,) * 4)
+    board = board_of(old, failed, new, result("none"))
+    assert accuracy(board.rows["cae"].clean).value == 1
+    assert board.rows["cae"].errors == []
+    assert failures([old, failed, new]) == []
+
+
+def test_results_before_another_classifier_are_not_mixed_in():
+    new = result("none", created="2026-02-01")
+    identity = {**new.identity, "classifier": {**new.identity["classifier"], "weights": "b" * 64}}
+    board = board_of(result("cae"), type(new)(**{**vars(new), "identity": identity}))
+    assert list(board.rows) == ["none"]
+
+
+def test_a_defense_that_contradicts_itself_is_told():
+    board = board_of(
+        result("cae", probes={"forward_agreement": False}), result("none", probes={"forward_agreement": True})
+    )
+    assert board.rows["cae"].contradicts_itself
+    assert not board.rows["none"].contradicts_itself
 
 
 def test_l2_attacks_never_enter_the_worst_case():

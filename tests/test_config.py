@@ -18,7 +18,9 @@ def test_every_preset_names_what_there_is(name):
         attack = ATTACKS.create(text)
         if attack.norm == "linf":
             for dataset in made.datasets:
-                for eps in made.sizes(attack.spec.name, DATASETS.get(dataset).eps_grid):
+                sizes = made.sizes(dataset, attack.spec.name, DATASETS.get(dataset).eps_grid)
+                assert DATASETS.get(dataset).eps in sizes, "the dataset's mark is missing"
+                for eps in sizes:
                     attack.check(eps)
     assert config.preset_summary(name).endswith(".")
 
@@ -32,18 +34,29 @@ def test_a_file_overrides_the_preset_and_flags_override_both(tmp_path):
     file.write_text("n = 7\nseed = 3\n[eps]\nfgsm = ['8/255', 0.1]\n")
     made = config.load("quick", file, {"n": 9, "draws": None})
     assert (made.n, made.seed, made.draws) == (9, 3, 5)
-    assert made.sizes("fgsm", ()) == (8 / 255, 0.1)
-    assert made.sizes("pgd", (0.5,)) == (0.5,)
+    assert made.sizes("mnist", "fgsm", ()) == (8 / 255, 0.1)
+    assert made.sizes("mnist", "pgd", (0.5,)) == (0.5,)
+
+
+def test_sizes_may_differ_by_dataset(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("[eps]\npgd = [0.2]\n[eps.mnist]\nfgsm = [0.3]\ndefault = [0.4]\n")
+    made = config.load("quick", file, {})
+    assert made.sizes("mnist", "fgsm", (0.5,)) == (0.3,)
+    assert made.sizes("mnist", "pgd", (0.5,)) == (0.4,)
+    assert made.sizes("fashion_mnist", "pgd", (0.5,)) == (0.2,)
+    assert made.sizes("fashion_mnist", "fgsm", (0.5,)) == (0.5,)
 
 
 def test_one_list_of_sizes_serves_every_attack():
     made = config.load("quick", None, {"eps": ["0.1", "0.1", "0.3"]})
-    assert made.sizes("anything", (0.5,)) == (0.1, 0.3)
+    assert made.sizes("mnist", "anything", (0.5,)) == (0.1, 0.3)
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        ({"draws": 256}, "at most 255"),
         ({"n": True}, "whole number"),
         ({"seed": "0"}, "seed in command line must be int"),
         ({"latency": 1}, "must be bool"),

@@ -14,6 +14,16 @@ from benchmark.paths import SHIPPED_ZOO, SPLITS
 RUN = ("run", "--defenses", "binarize", "--attacks", "fgsm", "-n", "4", "--no-latency")
 
 
+UNFINISHED = """
+from {module} import register_{kind}
+from {base} import {cls}
+
+@register_{kind}("unfinished")
+class Unfinished({cls}):
+    eps_grid = (0.1,)
+"""
+
+
 def corrupt_zoo(folder: Path, change) -> Path:
     shutil.copytree(SHIPPED_ZOO, folder)
     file = folder / "model_a-mnist.safetensors"
@@ -36,6 +46,11 @@ def files(tmp_path):
         "NOIMPORT": "import nothing_of_that_name",
         "SAMENAME": "from defenses import Defense, register_defense\n@register_defense('cae')\nclass C(Defense): ...",
         "SYNTAX": "def",
+        "EXITS": "import sys; sys.exit(0)",
+        "NOATTACK": UNFINISHED.format(module="attacks", kind="attack", base="attacks.base", cls="Attack"),
+        "NODATA": UNFINISHED.format(
+            module="benchmark.registries", kind="dataset", base="benchmark.data", cls="ImageDataset"
+        ),
     }
     made = {word: tmp_path / f"{word}.py" for word in write}
     for word, text in write.items():
@@ -68,6 +83,16 @@ CASES = {
     "draws-zero": (("--draws", "0"), "draws in command line must be a whole number of at least 1, not 0"),
     "eps-negative": (("--eps", "-0.1"), "eps must be a number that is not negative, not '-0.1'"),
     "eps-no-number": (("--eps", "0.1,much"), "'much' is not a number"),
+    "eps-fraction": (("--eps", "-8/255"), "eps must be a number that is not negative, not '-8/255'"),
+    "flag": (("--defences", "cae"), "'--defences'; did you mean '--defenses'"),
+    "flag-value": (("-n", "many"), "argument -n: invalid int value: 'many'"),
+    "option-twice": (("--defenses", "median[size=3,size=5]"), "option 'size' is given twice"),
+    "option-nan": (("--attacks", "pgd[alpha=nan]"), "must be a finite JSON scalar"),
+    "draws-many": (("--draws", "256"), "draws in command line must be at most 255, not 256"),
+    "zoo": (("--zoo", "nowhere"), "--zoo 'nowhere' is not a folder"),
+    "plugin-exits": (("--plugin", "EXITS"), "does not import: SystemExit"),
+    "plugin-attack": (("--plugin", "NOATTACK", "--attacks", "unfinished"), "unfinished: TypeError"),
+    "plugin-dataset": (("--plugin", "NODATA", "--dataset", "unfinished"), "unfinished: TypeError"),
     "eps-nan": (("--eps", "nan"), "eps must be a number that is not negative, not 'nan'"),
     "eps-too-far": (("--attacks", "pgd[alpha=0.001]", "--eps", "0.3"), "reach 0.04, not eps 0.3"),
     "device": (("--device", "gpu"), "unknown device 'gpu'. Valid: auto, cpu, cuda"),

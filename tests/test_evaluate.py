@@ -19,11 +19,11 @@ class Noisy(Defense):
     stochastic = True
 
     def purify(self, x):
-        return (x + 0.8 * torch.randn_like(x)).clamp(0, 1)
+        return 0.98 * torch.rand_like(x) + 0.02 * x
 
 
 def judge(shapes, defense, draws=1, batch=16, label="d"):
-    return Judge(defense, shapes[1], label, draws, 0, batch, CPU)
+    return Judge(defense, shapes[1], label, defense.stochastic, draws, 0, batch, CPU)
 
 
 def test_a_deterministic_defense_has_one_draw(shapes):
@@ -38,6 +38,12 @@ def test_draws_for_choosing_and_reporting_are_independent(shapes):
     images, _ = shapes
     found = judge(shapes, Noisy(), draws=6).verdicts(images.x, images.y)
     assert found.chosen.max() <= 6
+    assert (found.chosen != found.reported).any()
+
+
+def test_even_one_draw_of_a_stochastic_defense_is_reported_on_a_fresh_one(shapes):
+    images, _ = shapes
+    found = judge(shapes, Noisy(), draws=1).verdicts(images.x, images.y)
     assert (found.chosen != found.reported).any()
 
 

@@ -52,7 +52,7 @@ def test_gray_box_rows_are_not_ranked(results):
 def test_sizes_from_one_half_on_are_marked(results):
     (board,) = boards(results)
     table = tables.by_size(board, "fgsm")
-    assert table.headers == ["defense", "clean", "0.3", "0.6*"]
+    assert table.headers == ["defense", "clean", "0.3", "0.6*", "n"]
     assert "grey image" in table.note
 
 

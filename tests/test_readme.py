@@ -32,7 +32,7 @@ def test_the_defense_of_the_readme_is_short_and_runs(bench, tmp_path):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_parses(command):
     _, *words = shlex.split(command)
-    args, extra = cli._parser().parse_known_args(words)
+    args, extra = cli.build_parser()[0].parse_known_args(words)
     assert args.command == words[0]
     assert not extra or words[0] == "train"
 

@@ -69,8 +69,9 @@ def test_a_corrupt_file_is_named_in_the_report(large_store, bench):
     broken.write_text("{")
     status, _, err = bench("report", large_store.root)
     assert status == 0
-    assert f"{broken.name}.corrupt" in err
-    assert f"{broken.name}.corrupt" in (large_store.root / "README.md").read_text()
+    assert broken.name in err
+    assert broken.name in (large_store.root / "README.md").read_text()
+    assert broken.is_file()
 
 
 @pytest.mark.parametrize(("ending", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
@@ -100,7 +101,7 @@ def test_two_stores_are_compared_on_the_cells_they_share():
     first = [result("cae", clean=(1,) * 8), result("cae", "fgsm", 0.3, clean=(1,) * 8, adversarial=(1,) * 8)]
     second = [result("cae", clean=(1,) * 4), result("cae", "fgsm", 0.3, clean=(1,) * 8, adversarial=(0,) * 8)]
     table = differences.between_stores(first, [*second, result("none")])
-    assert [row[0] for row in table.rows] == ["mnist, model_a, cae, clean", "mnist, model_a, cae, fgsm"]
+    assert [row[0] for row in table.rows] == ["mnist, model_a, seed 0, cae, clean", "mnist, model_a, seed 0, cae, fgsm"]
     assert [row[4] for row in table.rows] == ["+0.0", "+100.0"]
     assert [row[-1] for row in table.rows] == ["4", "8"]
     assert "1 without a counterpart" in table.note

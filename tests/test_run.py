@@ -109,7 +109,7 @@ def test_broken_defenses_are_error_rows_and_the_rest_is_complete(run, tmp_path):
     }
     status, out, _ = run("--plugin", BROKEN, "--defenses", ",".join(reasons))
     assert status == 1
-    assert f"{7 * len(reasons)} cells failed" in out
+    assert f"{7 * len(reasons)} failed cells" in out
     rows = results_of(tmp_path / "results").values()
     for name, reason in reasons.items():
         errors = [row["error"] for row in rows if row["identity"]["defense"]["label"] == name]
@@ -117,7 +117,7 @@ def test_broken_defenses_are_error_rows_and_the_rest_is_complete(run, tmp_path):
         assert all(reason in error for error in errors)
     assert sum(row["status"] == "ok" for row in rows) == 21
     page = (tmp_path / "results" / "README.md").read_text()
-    assert "Failed cells" in page
+    assert "42 failed cells" in page
     assert "the purifier is out of order" in page
 
 
@@ -136,6 +136,80 @@ def test_a_failing_defense_is_not_timed_but_said_to_fail(bench, small_config, tm
     assert timed["raises"]["status"] == "error"
     assert timed["none"]["latency"]["single"]["end_to_end"]["calls"] >= 20
     assert timed["none"]["latency"]["offline"]["images_per_second"] > 0
+
+
+FICKLE = """
+from defenses import Defense, register_defense
+from attacks import register_attack
+from attacks.base import Attack
+
+
+@register_defense("batches-only")
+class BatchesOnly(Defense):
+    def purify(self, x):
+        if len(x) == 1:
+            raise RuntimeError("batch of one")
+        return x
+
+
+@register_attack("small-only")
+class SmallOnly(Attack):
+    def perturb(self, model, x, y, eps):
+        if eps > 0.2:
+            raise RuntimeError("too large for me")
+        return (x + eps).clamp(0, 1)
+"""
+
+
+def test_one_failure_takes_nothing_else_along(bench, small_config, tmp_path):
+    """A defense that cannot be timed, and an attack that fails at one size."""
+    (tmp_path / "fickle.py").write_text(FICKLE)
+    words = [word for word in SMALL_RUN if word != "--no-latency"]
+    status, *_ = bench(
+        "run", "--config", small_config, *words, "--plugin", "fickle.py", "--defenses", "batches-only",
+        "--attacks", "small-only",
+    )  # fmt: skip
+    assert status == 1
+    errors = [row for row in results_of(tmp_path / "results").values() if row["status"] == "error"]
+    timed = [row["identity"]["defense"]["label"] for row in errors if row["identity"]["kind"] == "latency"]
+    assert timed == ["batches-only"]
+    attacked = {row["identity"]["attack"]["threat"]["eps"] for row in errors if row["identity"]["kind"] == "accuracy"}
+    assert attacked == {0.3}
+    assert all("batch of one" in row["error"] or "too large for me" in row["error"] for row in errors)
+
+
+def test_an_edited_plugin_is_computed_anew_and_its_old_row_is_gone(small_config, tmp_path):
+    plugin = tmp_path / "mine.py"
+    text = "from defenses import Defense, register_defense\n\n@register_defense('mine')\nclass Mine(Defense):\n"
+    plugin.write_text(text + "    def purify(self, x):\n        return x * 0\n")
+    command = [sys.executable, "-m", "benchmark.cli", "run", "--config", str(tmp_path / "small.toml"), *SMALL_RUN]
+    command += ["--plugin", str(plugin), "--defenses", "mine", "--attacks", "noise", "--out", str(tmp_path / "results")]
+    subprocess.run(command, check=True, capture_output=True)
+    plugin.write_text(text + "    def purify(self, x):\n        return x\n")
+    done = subprocess.run([*command, "-n", "20"], check=True, capture_output=True, text=True)
+    assert "0 kept" in done.stdout
+    page = (tmp_path / "results" / "README.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith("| —") and "`mine`" in line]
+    assert "100.0" in row
+
+
+def test_mixed_numbers_of_images_make_one_page(run, tmp_path):
+    assert run("-n", "40")[0] == 0
+    assert run("-n", "4", "--defenses", "median[size=5]")[0] == 0
+    assert "`median[size=5]`" in (tmp_path / "results" / "README.md").read_text()
+
+
+def test_the_progress_bar_lives_on_while_an_attack_has_the_output(capsys):
+    """The guard redirects sys.stdout; the screen was opened on the real one."""
+    import contextlib
+    import io
+
+    from rich.console import Console
+
+    screen = Console(file=sys.stdout)
+    with contextlib.redirect_stdout(io.StringIO()):
+        screen.print("still here")
+    assert "still here" in capsys.readouterr().out
 
 
 def test_a_dry_run_writes_nothing(run, tmp_path):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from defenses.errors import UserError
 from defenses.registry import DEFENSES
-from defenses.spec import parse_number, split_list
+from defenses.spec import make_spec, parse_number, split_list
 
 
 def test_a_list_is_split_outside_brackets():
     assert split_list("cae[latent_dim=32,noise=0.1], none") == ["cae[latent_dim=32,noise=0.1]", "none"]
+
+
+def test_brackets_may_be_nested():
+    assert split_list("cae[against=pgd[steps=2,alpha=1]],none") == ["cae[against=pgd[steps=2,alpha=1]]", "none"]
+    assert DEFENSES.spec("cae[eps=0.15,against=pgd[steps=20]]").options["against"] == "pgd[steps=20]"
 
 
 @pytest.mark.parametrize(("text", "value"), [("0.3", 0.3), ("8/255", 8 / 255), ("1", 1.0), ("1e-2", 0.01)])
@@ -43,6 +50,8 @@ def test_a_label_reads_back_as_the_same_spec():
         ("cae[latent_dim=many]", "takes int, not 'many'"),
         ("cae[latent_dim=0.5]", "takes int, not 0.5"),
         ("cae[latent_dim]", "write option=value"),
+        ("cae[eps=1,eps=2]", "given twice"),
+        ("cae[noise=nan]", "must be a finite JSON scalar"),
         ("cae[latent_dim=3", "cannot read"),
     ],
 )
@@ -55,3 +64,12 @@ def test_mistakes_are_named(text, message):
 def test_a_value_that_the_constructor_refuses_is_a_user_error():
     with pytest.raises(UserError, match="noise must not be negative"):
         DEFENSES.create("cae[noise=-1]")
+
+
+def test_a_choice_of_words_is_checked():
+    class Chooses:
+        def __init__(self, *, mode: Literal["a", "b"] = "a") -> None: ...
+
+    assert make_spec("defense", "chooses", Chooses, {"mode": "b"}).label == "chooses[mode=b]"
+    with pytest.raises(UserError, match="must be one of a, b, not 'c'"):
+        make_spec("defense", "chooses", Chooses, {"mode": "c"})

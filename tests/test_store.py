@@ -7,7 +7,7 @@ import pytest
 from make_results import result
 
 from leaderboard.errors import StoreError
-from leaderboard.store import Store
+from leaderboard.store import EXAMPLES, Store
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_corrupt_file_is_set_aside_and_said_so(store):
 
 
 def test_half_written_files_are_cleared(store):
-    leftover = store.cells / "x.json.partial"
+    leftover = store.cells / "x.json.999999999.partial"
     leftover.write_text("{")
     store.prepare()
     assert not leftover.exists()
@@ -48,9 +48,32 @@ def test_half_written_files_are_cleared(store):
 
 def test_examples_are_kept_beside_the_result(store):
     image = np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)
-    store.put(result(), {"clean": image})
+    store.put(result(), dict.fromkeys(EXAMPLES, image))
     assert (store.examples_of(result())["clean"] == image).all()
     assert store.examples_of(result("none")) is None
+
+
+def test_damaged_examples_are_set_aside(store):
+    store.put(result(), dict.fromkeys(EXAMPLES, np.zeros((1, 1, 2, 2), np.uint8)))
+    (file,) = store.examples.iterdir()
+    file.write_bytes(file.read_bytes()[:200])
+    assert store.examples_of(result()) is None
+    assert len(store.set_aside) == 1
+
+
+def test_a_store_that_is_only_read_renames_nothing(store):
+    path = store.put(result())
+    path.write_text("{")
+    reader = Store(store.root)
+    assert list(reader.results()) == []
+    assert reader.set_aside[0][0] == path
+    assert path.is_file()
+
+
+def test_commands_are_remembered_once(store):
+    for command in ("bench run", "bench run -n 9", "bench run"):
+        store.record_command(command)
+    assert store.commands() == ["bench run", "bench run -n 9"]
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

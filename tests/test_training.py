@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 def session(shapes, epochs=3, **more) -> Session:
     images, classifier = shapes
     data = {"train": images, "validation": Images(images.x[:20], images.y[:20])}
-    return Session("test", ["identity"], data, Settings(epochs, 16, **more), CPU, Target(classifier, "key"))
+    return Session("test", ["identity"], data, Settings(epochs, 16, **more), CPU, Target(classifier, "weights", "key"))
 
 
 @pytest.fixture
@@ -102,6 +102,39 @@ def test_adversarial_training_images_are_made_once_and_reused(shapes):
 def test_an_attack_that_measures_nothing_trains_nothing(shapes):
     with pytest.raises(UserError, match="reach"):
         session(shapes).adversarial("pgd[alpha=0.0001]", 0.3, "train")
+
+
+def test_another_dataset_or_classifier_has_adversarial_images_of_its_own(shapes):
+    images, classifier = shapes
+    first = session(shapes).adversarial("noise", 0.2, "train")
+    other = Session(
+        "test", ["identity"], {"train": Images(images.x.flip(0), images.y.flip(0))}, Settings(1, 16), CPU,
+        Target(classifier, "weights", "another key"),
+    )  # fmt: skip
+    assert float(distances("linf", images.x.flip(0), other.adversarial("noise", 0.2, "train")).max()) <= 0.2 + 1e-6
+    assert not torch.equal(other.adversarial("noise", 0.2, "train"), first)
+
+
+def test_a_fit_that_reports_nothing_is_told(shapes):
+    model = torch.nn.Linear(1, 1)
+    with pytest.raises(RuntimeError, match=r"must call context.report"):
+        for _ in session(shapes).epochs(model=model):
+            pass
+
+
+def test_a_plain_class_with_a_loop_of_its_own_is_trained_and_loaded(bench, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import torch\nfrom defenses import Defense, register_defense\n\n@register_defense('own')\n"
+        "class Own(Defense):\n    training_knowledge = 'clean'\n"
+        "    def build(self, shape, num_classes):\n        self.shift = torch.nn.Parameter(torch.zeros(1))\n"
+        "    def purify(self, x):\n        return (x + self.shift).clamp(0, 1)\n"
+        "    def fit(self, context):\n        self.shift.data.fill_(context.images('train').mean())\n"
+    )
+    words = ("--plugin", "own.py", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--zoo", "zoo")
+    assert bench("train", "defense", "own", *words)[0] == 0
+    (tmp_path / "c.toml").write_text("references = []\n")
+    more = ("--defenses", "own", "--attacks", "noise", "--eps", "0.1", "-n", "8", "--no-latency", "--config", "c.toml")
+    assert bench("run", *words, *more)[0] == 0
 
 
 def test_batches_cover_the_training_part_in_an_order_of_their_own(shapes):

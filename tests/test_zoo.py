@@ -66,6 +66,16 @@ def test_a_new_training_replaces_the_entry_of_the_same_identity(tmp_path):
     assert [(w.dataset, w.seed) for w in zoo.entries([tmp_path])] == [("d", 1), ("e", 0)]
 
 
+def test_options_that_differ_in_a_sign_have_files_of_their_own(tmp_path):
+    facts = {
+        "kind": "defense", "name": "x", "label": "x", "dataset": "d", "classifier": None, "command": "", "seed": 0,
+        "epochs": 1, "train_images": 1, "validation": {}, "date": "", "versions": {},
+    }  # fmt: skip
+    made = [zoo.add(tmp_path, torch.nn.Linear(2, 2), **facts, options={"shift": shift}) for shift in (-1, 1)]
+    assert made[0].file != made[1].file
+    assert all(file_digest(w.path) == w.sha256 for w in made)
+
+
 def test_a_broken_manifest_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text('[{"kind": "classifier"}]')
     with pytest.raises(UserError, match="cannot be read"):

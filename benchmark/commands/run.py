@@ -13,9 +13,8 @@ from rich.console import Console
 from benchmark import config, console, estimate, executor, grid
 from benchmark.environment import pick_device
 from defenses.spec import split_list
-from leaderboard import page
+from leaderboard import page, tables
 from leaderboard.aggregate import boards
-from leaderboard.result import Result
 from leaderboard.store import Store
 from leaderboard.tables import Table
 
@@ -26,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     device = pick_device(asked.device)
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
     for warning in plan.warnings:
         print(f"bench: warning: {warning}", file=sys.stderr)
@@ -33,11 +33,16 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _dry_run(plan, store, device)
     store.prepare()
-    store.record_command(_command(args))
     todo = len(plan.cells) if args.force else len(executor.missing_cells(plan, store))
-    screen = Console()
-    with console.RunProgress(screen, todo) as progress:
-        outcome = executor.execute(plan, store, device, args.force, progress)
+    # Attacks run with sys.stdout redirected: the screen must keep the real one.
+    screen = Console(file=sys.stdout)
+    try:
+        with console.RunProgress(screen, todo) as progress:
+            outcome = executor.execute(plan, store, device, args.force, progress)
+    finally:
+        _say_what_was_set_aside(store)
+    if outcome.computed:
+        store.record_command(_command(args))
     return _finish(screen, store, plan, outcome)
 
 
@@ -45,21 +50,16 @@ def _finish(screen: Console, store: Store, plan: grid.Plan, outcome: executor.Ou
     keys = {cell.key for cell in plan.cells}
     console.show_boards(screen, boards(result for result in store.results() if result.key in keys))
     written = page.write(store)
+    screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
+    failed = tables.failures(outcome.failed)
+    if failed:
+        console.show(screen, failed)
+    return 1 if failed else 0
+
+
+def _say_what_was_set_aside(store: Store) -> None:
     for path, reason in store.set_aside:
         print(f"bench: set aside {path}: {reason}", file=sys.stderr)
-    screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
-    if outcome.failed:
-        console.show(screen, _failures(outcome.failed))
-        return 1
-    return 0
-
-
-def _failures(failed: list[Result]) -> Table:
-    rows = [
-        [r.defense, r.dataset, "latency" if r.kind == "latency" else r.attack or "clean", f"{r.eps:g}", r.error or ""]
-        for r in failed
-    ]
-    return Table(f"{len(failed)} cells failed", ["defense", "dataset", "attack", "eps", "error"], rows)
 
 
 def _dry_run(plan: grid.Plan, store: Store, device: torch.device) -> int:
@@ -76,6 +76,7 @@ def _dry_run(plan: grid.Plan, store: Store, device: torch.device) -> int:
     for group in plan.groups:
         for attack, sizes in group.attacks().values():
             print(f"{group.dataset.spec.label}: {attack.spec.label} at {', '.join(f'{eps:g}' for eps in sizes)}")
+    _say_what_was_set_aside(store)
     spent = estimate.seconds(plan, missing, device)
     print(f"{len(missing)} of {len(plan.cells)} cells to compute on {device.type}, about {_duration(spent)}.")
     return 0

@@ -10,12 +10,14 @@ import torch
 from benchmark import zoo
 from benchmark.data import ImageDataset
 from benchmark.environment import pick_device
+from benchmark.grid import dataset_identity, identity
 from benchmark.models import load_classifier
 from benchmark.paths import user_zoo
 from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from benchmark.training import Settings, Target, train_classifier, train_defense
 from defenses.base import is_trained
 from defenses.errors import UserError
+from leaderboard.canonical import digest
 
 
 def run(args: argparse.Namespace, extra: list[str]) -> int:
@@ -25,6 +27,7 @@ def run(args: argparse.Namespace, extra: list[str]) -> int:
     dataset = DATASETS.create(args.dataset)
     device = pick_device(args.device)
     folder = args.zoo or user_zoo()
+    folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(args, registry.get(spec.name))
     if args.kind == "classifier":
         weights = train_classifier(spec, dataset, settings, device, args.data_dir, folder)
@@ -40,7 +43,11 @@ def run(args: argparse.Namespace, extra: list[str]) -> int:
 
 def _target(text: str, dataset: ImageDataset, device: torch.device, folder: Path | None) -> Target:
     classifier, weights = load_classifier(CLASSIFIERS.spec(text), dataset, device, zoo.search_path(folder))
-    return Target(classifier, weights.sha256 if weights else "")
+    return Target(
+        classifier,
+        weights.sha256 if weights else "",
+        digest([dataset_identity(dataset), identity(CLASSIFIERS, classifier.spec, weights)]),
+    )
 
 
 def _settings(args: argparse.Namespace, cls: type) -> Settings:
@@ -48,7 +55,8 @@ def _settings(args: argparse.Namespace, cls: type) -> Settings:
     default_epochs, default_batch = (recipe.epochs, recipe.batch_size) if recipe else (30, 64)
     epochs = args.epochs if args.epochs is not None else default_epochs
     batch_size = args.batch_size if args.batch_size is not None else default_batch
-    for name, value in (("--epochs", epochs), ("--batch-size", batch_size), ("--limit", args.limit)):
+    counts = {"--epochs": epochs, "--batch-size": batch_size, "--limit": args.limit, "--patience": args.patience}
+    for name, value in counts.items():
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
     return Settings(epochs, batch_size, args.seed, args.patience, args.limit, args.precision)
