@@ -22,6 +22,8 @@ class Attack(ABC):
     norm: ClassVar[Norm] = "linf"
     version: ClassVar[str] = "1"
     """Raise it when the images that ``perturb`` gives change: stored sets are then computed anew."""
+    shares_sizes: ClassVar[bool] = False
+    """All sizes come from one piece of work (``sweep``), which draws no random numbers."""
     gradients_per_image: int = 1
     """How many gradients of the model one image costs: what time estimates are made of."""
     bound: float | None = None
@@ -32,9 +34,9 @@ class Attack(ABC):
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Return x_adv for float32 images ``(N, C, H, W)`` in [0, 1] with labels ``(N,)``, within ``eps`` of x."""
 
-    def sweep(self, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float]) -> list[Tensor] | None:
-        """Return x_adv for all sizes at once, where they share work and draw no random numbers; None: one by one."""
-        return None
+    def sweep(self, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float]) -> list[Tensor]:
+        """Return x_adv for all sizes at once: called where ``shares_sizes``."""
+        return [self.perturb(model, x, y, eps) for eps in sizes]
 
     def check(self, eps: float) -> str | None:
         """Refuse settings that measure nothing (``UserError``), or return a warning about weak ones."""

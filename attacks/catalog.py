@@ -36,11 +36,13 @@ class TorchAttack(Attack):
 class FGSM(TorchAttack):
     """Fast gradient sign method: one step of size eps (Goodfellow et al. 2015)."""
 
+    shares_sizes = True
+
     def build(self, model: nn.Module, eps: float) -> torchattacks.Attack:
         """Return ``torchattacks.FGSM``."""
         return torchattacks.FGSM(model, eps=eps)
 
-    def sweep(self, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float]) -> list[Tensor] | None:
+    def sweep(self, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float]) -> list[Tensor]:
         """Take the gradient's sign once for all sizes.
 
         At eps 1 every pixel lands on 0 or 1 or, where its gradient is zero, stays; the sign of that move is the

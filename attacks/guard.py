@@ -41,13 +41,16 @@ def run(
     _check_input(x, y)
     quiet = contextlib.redirect_stdout(io.StringIO())
     with eval_mode(model), quiet, torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-        found = attack.sweep(model, x.clone(), y.clone(), sizes)
-        if found is None:
-            found = []
-            for eps, seed in zip(sizes, seeds, strict=True):
-                with seeded(seed, x.device):
-                    found.append(attack.perturb(model, x.clone(), y.clone(), eps))
+        if attack.shares_sizes:
+            found = attack.sweep(model, x.clone(), y.clone(), sizes)
+        else:
+            found = [_seeded_perturb(attack, model, x, y, *each) for each in zip(sizes, seeds, strict=True)]
     return [_checked(attack, x, x_adv.detach(), eps) for x_adv, eps in zip(found, sizes, strict=True)]
+
+
+def _seeded_perturb(attack: Attack, model: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int) -> Tensor:
+    with seeded(seed, x.device):
+        return attack.perturb(model, x.clone(), y.clone(), eps)
 
 
 @contextlib.contextmanager

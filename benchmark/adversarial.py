@@ -41,16 +41,29 @@ class AdversarialSet:
 def obtain(
     store: Store, group: Group, attack: Attack, sizes: Sequence[float], device: torch.device, force: bool,
     advance: Callable[[int], None],
-) -> dict[float, AdversarialSet]:  # fmt: skip
-    """Return the set of each size, from the store where it is whole, else made now (all missing sizes together)."""
+) -> tuple[dict[float, AdversarialSet], dict[float, Exception]]:  # fmt: skip
+    """Return the set of each size, and for the sizes that have none what the attack raised.
+
+    A set comes from the store where it is whole there; else it is made now, and stored as soon as it is.
+    """
     keys = {eps: digest({**group.identity, "attack": attack_identity(attack, eps)}) for eps in sizes}
-    found = {eps: None if force else _read(store, keys[eps]) for eps in sizes}
-    missing = [eps for eps in sizes if found[eps] is None]
-    made = _make(group, attack, missing, device, advance) if missing else []
-    for eps, (x_adv, probes, seconds) in zip(missing, made, strict=True):
-        found[eps] = AdversarialSet(keys[eps], _pixels_digest(x_adv), x_adv, probes, seconds)
-        _write(store, found[eps], attack_identity(attack, eps))
-    return {eps: kept for eps, kept in found.items() if kept is not None}
+    found: dict[float, AdversarialSet] = {}
+    failed: dict[float, Exception] = {}
+    for eps, key in keys.items():
+        stored = None if force else _read(store, key)
+        if stored is not None:
+            found[eps] = stored
+    missing = [eps for eps in sizes if eps not in found]
+    for together in [missing] if attack.shares_sizes and missing else [[eps] for eps in missing]:
+        try:
+            made = _make(group, attack, together, device, advance)
+        except Exception as error:
+            failed |= dict.fromkeys(together, error)
+            continue
+        for eps, (x_adv, probes, seconds) in zip(together, made, strict=True):
+            found[eps] = AdversarialSet(keys[eps], _pixels_digest(x_adv), x_adv, probes, seconds)
+            _write(store, found[eps], attack_identity(attack, eps))
+    return found, failed
 
 
 def _make(
@@ -78,9 +91,7 @@ def _seed(group: Group, attack: Attack, eps: float, start: int) -> int:
     return keyed_seed("attack", *who, eps, start, group.identity["seed"])
 
 
-def _write(store: Store, made: AdversarialSet | None, attack: Mapping[str, Any]) -> None:
-    if made is None:
-        return
+def _write(store: Store, made: AdversarialSet, attack: Mapping[str, Any]) -> None:
     path = _path(store, made.key)
     facts = {"sha256": made.sha256, "probes": made.probes, "seconds": made.seconds, "attack": attack}
     with replacing(path) as partial:

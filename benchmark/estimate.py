@@ -34,7 +34,7 @@ def _group_seconds(group: Group, cells: Sequence[Cell], device: torch.device) ->
     total = 0.0
     for attack, sizes in group.attacks().values():
         used = [eps for eps in sizes if any(cell.attack is attack and cell.eps == eps for cell in cells)]
-        runs = min(1, len(used)) if attack.gradients_per_image == 1 else len(used)
+        runs = min(1, len(used)) if attack.shares_sizes else len(used)
         total += n * gradient * attack.gradients_per_image * runs
     for subject in {cell.subject.spec.label: cell.subject for cell in cells}.values():
         if subject.defense is None:

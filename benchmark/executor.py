@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -108,32 +107,14 @@ class _GroupRunner:
             yield from self._latency(timed)
 
     def _attack(self, attack: Attack, sizes: list[float], cells: list[Cell]) -> Iterator[Result]:
-        passes = max(1, attack.gradients_per_image)
-        total = len(self.group.images.y) * passes
-        with self.progress.task(f"{self._where()}: {attack.spec.label}", total) as advance:
-            sets, failed = self._adversarial_sets(attack, sizes, lambda n: advance(n * passes))
+        runs = 1 if attack.shares_sizes else len(sizes)
+        with self.progress.task(f"{self._where()}: {attack.spec.label}", len(self.group.images.y) * runs) as advance:
+            sets, failed = adversarial.obtain(self.store, self.group, attack, sizes, self.device, self.force, advance)
         for cell in cells:
             if cell.eps in failed:
-                yield self._put(self._failed(cell, f"attack failed: {failed[cell.eps]}"))
+                yield self._put(self._failed(cell, f"attack failed: {_reason(failed[cell.eps])}"))
             else:
                 yield self._put(self._accuracy(cell, sets[cell.eps]), self._examples(cell, sets[cell.eps]))
-
-    def _adversarial_sets(
-        self, attack: Attack, sizes: list[float], advance: Advance
-    ) -> tuple[dict[float, AdversarialSet], dict[float, str]]:
-        """Return the sets, and why there is none: all sizes together, or one by one where that fails."""
-        obtain = functools.partial(adversarial.obtain, self.store, self.group, attack)
-        try:
-            return obtain(sizes, self.device, self.force, advance), {}
-        except Exception:
-            made: dict[float, AdversarialSet] = {}
-            failed: dict[float, str] = {}
-            for eps in sizes:
-                try:
-                    made |= obtain([eps], self.device, self.force, advance)
-                except Exception as error:
-                    failed[eps] = _reason(error)
-            return made, failed
 
     @cached_property
     def _gradients(self) -> dict[str, float]:
@@ -153,8 +134,7 @@ class _GroupRunner:
         plan = self.group.identity["batch"]
         judge = Judge(
             subject.defense, self.group.classifier, label, bool(subject.facts["stochastic"]), subject.draws,
-            self.group.identity["seed"], plan["purify"],
-            self.device,
+            self.group.identity["seed"], plan["purify"], self.device,
         )  # fmt: skip
         self.judges[label] = judge
         x, y = self.group.images
