@@ -255,20 +255,13 @@ def train_defense(
     data = _training_data(dataset, data_dir, settings)
     seen = getattr(DEFENSES.get(spec.name), "training_knowledge", "none") in ("classifier", "attack")
     against = target.classifier.spec.label if seen else None
-    identity: list[Any] = [
-        "defense",
-        spec.name,
-        dict(spec.options),
-        dataset.spec.name,
-        against,
-        target.key,
-        asdict(settings),
-    ]
+    identity: list[Any] = ["defense", spec.name, dict(spec.options), dataset.spec.name, against]
+    identity += [target.weights, asdict(settings)]
     torch.manual_seed(keyed_seed("weights", *identity))
     defense = as_defense(DEFENSES.create(spec))
     defense.build(dataset.shape, dataset.num_classes)
     defense.to(device)
-    identity += [defense.version, DEFENSES.source_digest(spec.name)]
+    identity += [defense.version, DEFENSES.source_digest(spec.name), target.key]
     session = Session(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device, target)
     with guard.eval_mode(target.classifier):
         defense.fit(session)
