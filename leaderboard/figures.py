@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def gallery(
     axes = figure.subplots()
     axes.imshow(picture, vmin=0, vmax=255, cmap="gray", interpolation="nearest")
     axes.set_xticks([])
-    axes.set_yticks([pitch * (i + 0.5) for i in range(len(strips))], [label for label, _ in strips])
+    axes.set_yticks([pitch * (i + 0.5) for i in range(len(strips))], [_wrapped(label) for label, _ in strips])
     axes.tick_params(length=0, labelsize=8)
     for side in axes.spines.values():
         side.set_visible(False)
@@ -128,6 +129,11 @@ def _examples(
         if images is not None and name != "none":
             kept[name] = images
     return kept
+
+
+def _wrapped(label: str) -> str:
+    """Break a long label behind its commas and before its bracket."""
+    return "\n".join(textwrap.wrap(label.replace("[", " [").replace(",", ", "), 24))
 
 
 def _difference(images: Images, clean: Images) -> Images:
