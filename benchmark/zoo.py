@@ -130,6 +130,7 @@ def add(folder: Path, model: nn.Module, **facts: Any) -> Weights:
     with locked(folder):
         with replacing(path) as partial:
             save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, partial)
+        path.chmod(0o644)  # safetensors writes for the owner alone; an installed package is read by all
         new = replace(new, file=path.name, sha256=file_digest(path))
         _write_manifest(folder, [*(w for w in entries([folder]) if w.identity != new.identity), new])
     return new

@@ -1,0 +1,47 @@
+"""The published leaderboard is what its results say, and its results are those of the shipped weights."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark import config, grid, zoo
+from benchmark.paths import SHIPPED_ZOO
+from leaderboard import page
+from leaderboard.store import Store
+
+BOARD = Path(__file__).parent.parent / "leaderboard"
+
+
+def test_the_page_follows_from_the_results(tmp_path):
+    shutil.copytree(
+        BOARD / "published", tmp_path / "published", ignore=shutil.ignore_patterns("figures", "adversarial")
+    )
+    page.write(Store(tmp_path / "published"), tmp_path / "README.md")
+    assert (tmp_path / "README.md").read_text() == (BOARD / "README.md").read_text()
+
+
+def test_every_row_was_computed_with_shipped_weights():
+    shipped = {weights.sha256 for weights in zoo.entries([SHIPPED_ZOO])}
+    for result in Store(BOARD / "published").results():
+        for part in ("classifier", "defense"):
+            assert result.identity[part]["weights"] in {None, *shipped}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"attacks": ["fgsm"], "eps": [0.6], "n": 10000, "draws": 2},
+        {"attacks": ["pgd"], "eps": [0.15], "n": 10000, "draws": 2},
+    ],
+    ids=["standard", "fgsm-10000", "pgd-10000"],
+)
+def test_the_presets_cells_are_all_there(flags):
+    asked = config.load("standard", None, {**flags, "latency": False})
+    plan = grid.plan(asked, torch.device("cpu"), None, None)
+    stored = {result.key for result in Store(BOARD / "published").results() if result.ok}
+    assert {cell.key for cell in plan.cells} <= stored
