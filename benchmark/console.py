@@ -67,7 +67,8 @@ class RunProgress:
 def show_boards(console: Console, boards: Sequence[Board]) -> None:
     """Print each board: what a row is and costs, and its accuracy under every attack at every size."""
     for board in boards:
-        show(console, tables.overview(board))
+        for table in tables.overview(board, console.width):
+            show(console, table)
 
 
 def show(console: Console, table: Table) -> None:

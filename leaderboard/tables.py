@@ -82,16 +82,38 @@ def summary(board: Board) -> Table:
     return Table(f"{board.dataset}, {board.classifier}", headers, rows, note, words=3)
 
 
-def overview(board: Board) -> Table:
-    """Point estimates of everything in one table, for a terminal."""
-    headers = ["defense", "clean", *(f"{c.attack} {c.eps:g}" for c in board.columns), f"worst {board.mark:g}", "ms"]
-    rows = []
-    for row in board.rows.values():
-        found = [accuracy(row.clean), *(accuracy(row.cells.get(column)) for column in board.columns)]
-        found.append(robust_accuracy(row, board.candidates(board.mark)))
-        shown = [MISSING if one is None else f"{100 * one.value:.1f}" for one in found]
-        rows.append([row.defense, *shown, _latency(row)[0]])
-    return Table(f"{board.dataset}, {board.classifier}: gray-box accuracy (%), p50 latency", headers, rows)
+def overview(board: Board, width: int) -> list[Table]:
+    """Point estimates of everything, for a terminal: as many tables of ``width`` characters as it takes."""
+    rows = list(board.rows.values())
+    worst = [robust_accuracy(row, board.candidates(board.mark)) for row in rows]
+    columns = [("clean", [_point(accuracy(row.clean)) for row in rows])]
+    for column in board.columns:
+        cells = [_point(accuracy(row.cells.get(column))) for row in rows]
+        columns.append((f"{column.attack}\n{column.eps:g}", cells))
+    columns.append((f"worst\n{board.mark:g}", [_point(estimate) for estimate in worst]))
+    columns.append(("p50\nms", [_latency(row)[0] for row in rows]))
+    names = [row.defense for row in rows]
+    room = width - min(width // 2, max(len(name) for name in names)) - 4
+    title = f"{board.dataset}, {board.classifier}: gray-box accuracy (%)"
+    found: list[Table] = []
+    while columns:
+        taken, left = 0, room
+        while taken < len(columns) and (taken == 0 or left >= _width(columns[taken][0])):
+            left -= _width(columns[taken][0])
+            taken += 1
+        headers = ["defense", *(header for header, _ in columns[:taken])]
+        body = [[name, *(cells[i] for _, cells in columns[:taken])] for i, name in enumerate(names)]
+        found.append(Table(title, headers, body))
+        columns, title = columns[taken:], ""
+    return found
+
+
+def _point(found: Estimate | None) -> str:
+    return MISSING if found is None else f"{100 * found.value:.1f}"
+
+
+def _width(header: str) -> int:
+    return max(5, *(len(line) for line in header.splitlines())) + 3
 
 
 def by_size(board: Board, attack: str) -> Table:
