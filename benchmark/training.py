@@ -64,7 +64,7 @@ class Target:
     """The digest of what its adversarial images depend on: dataset, classifier, weights, versions, plug-in sources."""
 
 
-class Session:
+class Training:
     """One training: the data, where its state is kept, and the loop over epochs. It is a ``FitContext``."""
 
     def __init__(
@@ -216,24 +216,24 @@ def train_classifier(
     torch.manual_seed(keyed_seed("weights", *identity))
     classifier: Classifier = CLASSIFIERS.create(spec, dataset.shape, dataset.num_classes)
     identity += [classifier.version, asdict(classifier.recipe), CLASSIFIERS.source_digest(spec.name)]
-    session = Session(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device)
+    training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device)
     classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_classifier(classifier, session, classifier.recipe)
-    return _finish(session, classifier, folder, "classifier", spec, dataset.spec.name, None)
+    fit_classifier(classifier, training, classifier.recipe)
+    return _finish(training, classifier, folder, "classifier", spec, dataset.spec.name, None)
 
 
-def fit_classifier(classifier: nn.Module, session: Session, recipe: Recipe) -> None:
+def fit_classifier(classifier: nn.Module, training: Training, recipe: Recipe) -> None:
     """Minimise cross-entropy with AdamW under a one-cycle schedule; keep the epoch of best validation accuracy."""
-    settings, device = session.settings, session.device
-    x, y = session.images("train"), session.labels("train")
+    settings, device = training.settings, training.device
+    x, y = training.images("train"), training.labels("train")
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
     steps = -(-len(y) // settings.batch_size) * settings.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps)
     low_precision = settings.precision == "bfloat16"
-    for _ in session.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
+    for _ in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
         classifier.train()
         total = 0.0
-        for i in session.batches():
+        for i in training.batches():
             batch = augment(x[i].to(device), recipe)
             with torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
                 logits = classifier(batch)
@@ -243,8 +243,8 @@ def fit_classifier(classifier: nn.Module, session: Session, recipe: Recipe) -> N
             optimizer.step()
             schedule.step()
             total += loss.item() * len(i)
-        accuracy = evaluate_accuracy(classifier, session.data["validation"], device)
-        session.report(accuracy, accuracy=accuracy, loss=total / len(y))
+        accuracy = evaluate_accuracy(classifier, training.data["validation"], device)
+        training.report(accuracy, accuracy=accuracy, loss=total / len(y))
 
 
 def train_defense(
@@ -262,10 +262,10 @@ def train_defense(
     defense.build(dataset.shape, dataset.num_classes)
     defense.to(device)
     identity += [defense.version, DEFENSES.source_digest(spec.name), target.key]
-    session = Session(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device, target)
+    training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device, target)
     with guard.eval_mode(target.classifier):
-        defense.fit(session)
-    return _finish(session, defense, folder, "defense", spec, dataset.spec.name, against)
+        defense.fit(training)
+    return _finish(training, defense, folder, "defense", spec, dataset.spec.name, against)
 
 
 def _stored_images(path: Path) -> Tensor:
@@ -295,18 +295,18 @@ def _training_data(dataset: ImageDataset, data_dir: Path | None, settings: Setti
 
 
 def _finish(
-    session: Session, model: nn.Module, folder: Path, kind: str, spec: Spec, dataset: str, classifier: str | None
+    training: Training, model: nn.Module, folder: Path, kind: str, spec: Spec, dataset: str, classifier: str | None
 ) -> zoo.Weights:
-    settings, best = session.settings, session.best
+    settings, best = training.settings, training.best
     asked: dict[str, Scalar] = {**asdict(settings)}
     if kind == "defense":
         del asked["precision"]  # a defense decides for itself
     weights = zoo.add(
         folder, model, kind=kind, name=spec.name, label=spec.label, dataset=dataset, classifier=classifier,
         options=dict(spec.options), command=zoo.train_command(kind, spec, dataset, classifier, asked),
-        seed=settings.seed, epochs=int(best.pop("epoch", settings.epochs)), train_images=len(session.labels("train")),
+        seed=settings.seed, epochs=int(best.pop("epoch", settings.epochs)), train_images=len(training.labels("train")),
         validation={name: round(value, 6) for name, value in best.items() if name != "score"},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=versions(),
     )  # fmt: skip
-    session.discard()
+    training.discard()
     return weights

@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmark.data import Images
 from benchmark.registries import CLASSIFIERS
-from benchmark.training import Session, Settings, fit_classifier
+from benchmark.training import Settings, Training, fit_classifier
 
 
 def multiply_adds(model, shape) -> int:
@@ -57,9 +57,9 @@ def test_it_trains(name, precision):
     y = torch.arange(32) % 2
     data = Images(torch.rand(32, 1, 28, 28) * 0.2 + 0.6 * y[:, None, None, None], y)
     settings = Settings(epochs=4, batch_size=8, precision=precision)
-    session = Session("test", [name], {"train": data, "validation": data}, settings, torch.device("cpu"))
-    fit_classifier(model, session, model.recipe)
-    losses = [epoch["loss"] for epoch in session._history]
+    training = Training("test", [name], {"train": data, "validation": data}, settings, torch.device("cpu"))
+    fit_classifier(model, training, model.recipe)
+    losses = [epoch["loss"] for epoch in training._history]
     assert losses[-1] < losses[0]
 
 

@@ -19,16 +19,16 @@ from benchmark.classifiers import Recipe, augment
 from benchmark.data import Images
 from benchmark.keys import file_digest
 from benchmark.registries import DEFENSES
-from benchmark.training import Session, Settings, Target
+from benchmark.training import Settings, Target, Training
 from defenses.errors import UserError
 
 CPU = torch.device("cpu")
 
 
-def session(shapes, epochs=3, **more) -> Session:
+def make_training(shapes, epochs=3, **more) -> Training:
     images, classifier = shapes
     data = {"train": images, "validation": Images(images.x[:20], images.y[:20])}
-    return Session("test", ["identity"], data, Settings(epochs, 16, **more), CPU, Target(classifier, "weights", "key"))
+    return Training("test", ["identity"], data, Settings(epochs, 16, **more), CPU, Target(classifier, "weights", "key"))
 
 
 @pytest.fixture
@@ -47,20 +47,20 @@ def weights_of(model):
 
 
 def test_the_cae_learns(shapes, cae):
-    training, defense = session(shapes, epochs=8), cae()
+    training, defense = make_training(shapes, epochs=8), cae()
     defense.fit(training)
     assert training.best["mse"] < training._history[0]["mse"]
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(shapes, cae):
     whole = cae()
-    whole.fit(session(shapes, epochs=4, seed=1))
-    session(shapes, epochs=4, seed=1).discard()
+    whole.fit(make_training(shapes, epochs=4, seed=1))
+    make_training(shapes, epochs=4, seed=1).discard()
 
     class StoppedError(Exception):
         pass
 
-    interrupted, cut = session(shapes, epochs=4, seed=1), cae()
+    interrupted, cut = make_training(shapes, epochs=4, seed=1), cae()
     reported = interrupted.report
 
     def stop_in_the_third_epoch(score, **metrics):
@@ -72,13 +72,13 @@ def test_an_interrupted_training_ends_with_the_same_weights(shapes, cae):
     with pytest.raises(StoppedError):
         cut.fit(interrupted)
     resumed = cae(seed=99)
-    resumed.fit(session(shapes, epochs=4, seed=1))
+    resumed.fit(make_training(shapes, epochs=4, seed=1))
     assert torch.equal(weights_of(resumed), weights_of(whole))
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(shapes):
     model = torch.nn.Linear(1, 1)
-    training = session(shapes, epochs=20, patience=2)
+    training = make_training(shapes, epochs=20, patience=2)
     seen = []
     for epoch in training.epochs(model=model):
         with torch.no_grad():
@@ -91,23 +91,23 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(shapes):
 
 
 def test_adversarial_training_images_are_made_once_and_reused(shapes):
-    first = session(shapes).adversarial("fgsm", 0.2, "train")
+    first = make_training(shapes).adversarial("fgsm", 0.2, "train")
     images, _ = shapes
     assert float(distances("linf", images.x, first).max()) == pytest.approx(0.2, abs=1e-6)
-    again = session(shapes)
+    again = make_training(shapes)
     again._attack = None  # a second making would call it
     assert torch.equal(again.adversarial("fgsm", 0.2, "train"), first)
 
 
 def test_an_attack_that_measures_nothing_trains_nothing(shapes):
     with pytest.raises(UserError, match="reach"):
-        session(shapes).adversarial("pgd[alpha=0.0001]", 0.3, "train")
+        make_training(shapes).adversarial("pgd[alpha=0.0001]", 0.3, "train")
 
 
 def test_another_dataset_or_classifier_has_adversarial_images_of_its_own(shapes):
     images, classifier = shapes
-    first = session(shapes).adversarial("noise", 0.2, "train")
-    other = Session(
+    first = make_training(shapes).adversarial("noise", 0.2, "train")
+    other = Training(
         "test", ["identity"], {"train": Images(images.x.flip(0), images.y.flip(0))}, Settings(1, 16), CPU,
         Target(classifier, "weights", "another key"),
     )  # fmt: skip
@@ -118,7 +118,7 @@ def test_another_dataset_or_classifier_has_adversarial_images_of_its_own(shapes)
 def test_a_fit_that_reports_nothing_is_told(shapes):
     model = torch.nn.Linear(1, 1)
     with pytest.raises(RuntimeError, match=r"must call context.report"):
-        for _ in session(shapes).epochs(model=model):
+        for _ in make_training(shapes).epochs(model=model):
             pass
 
 
@@ -138,7 +138,7 @@ def test_a_plain_class_with_a_loop_of_its_own_is_trained_and_loaded(bench, tmp_p
 
 
 def test_batches_cover_the_training_part_in_an_order_of_their_own(shapes):
-    training = session(shapes)
+    training = make_training(shapes)
     epoch = torch.cat(list(training.batches()))
     assert sorted(epoch.tolist()) == list(range(40))
     training._epoch = 1
