@@ -42,8 +42,9 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
     figure.suptitle(f"{board.dataset}, {board.classifier}: gray-box accuracy, 95 % intervals", fontsize=10)
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{stem}.svg", metadata={"Date": None})
     figure.savefig(folder / f"{stem}.png", dpi=130)
+    figure.set_layout_engine("none")  # it is laid out: once is enough
+    figure.savefig(folder / f"{stem}.svg", metadata={"Date": None})
     return folder / f"{stem}.png"
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
 LARGEST_UNIT = 1000
@@ -62,7 +62,7 @@ def wilson(p: float, n: float) -> tuple[float, float]:
 
     SciPy's ``binomtest(...).proportion_ci(method="wilson")`` is the same for whole counts, and refuses others.
     """
-    z = float(stats.norm.ppf(0.5 + LEVEL / 2))
+    z = float(special.ndtri(0.5 + LEVEL / 2))
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = max(0.0, centre - half), min(1.0, centre + half)
@@ -84,7 +84,7 @@ def mcnemar(wins: int, losses: int) -> float:
     """Return the two-sided p-value of the exact McNemar test on the discordant images."""
     if wins + losses == 0:
         return 1.0
-    return float(stats.binomtest(wins, wins + losses, 0.5).pvalue)
+    return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
 
 
 def sign_flip(difference: Means) -> float:
