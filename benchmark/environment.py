@@ -23,6 +23,12 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait for the work given to ``device``, so that a clock read next counts it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def versions() -> dict[str, str]:
     """Return the versions that results depend on."""
     packages = ("purification-bench", "torch", "torchvision", "torchattacks", "numpy", "scipy")

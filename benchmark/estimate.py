@@ -10,6 +10,7 @@ import torch
 
 from attacks.guard import seeded
 from attacks.probes import gradient_shares
+from benchmark.environment import synchronise
 from benchmark.grid import Cell, Group, Plan
 from benchmark.latency import MAX_CALLS
 
@@ -63,6 +64,5 @@ def _timed(call: Callable[[], Any], device: torch.device) -> float:
     call()
     begun = time.perf_counter()
     call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronise(device)
     return time.perf_counter() - begun

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.guard import seeded
+from benchmark.environment import synchronise
 from benchmark.keys import keyed_seed
 from defenses.base import Defense
 from leaderboard.result import Verdicts
@@ -77,7 +78,7 @@ class Judge:
                 part = slice(start, start + self.batch)
                 begun = time.perf_counter()
                 purified = self.purify(x[part], start, draw)
-                _synchronise(self.device)
+                synchronise(self.device)
                 purified_at = time.perf_counter()
                 predicted = self.classifier(purified).argmax(dim=1).cpu()
                 right[part] += predicted == y[part]
@@ -101,8 +102,3 @@ def check_purified(x: Tensor, purified: Any) -> None:
     low, high = float(purified.min()), float(purified.max())
     if low < -ROUNDING or high > 1 + ROUNDING:
         raise DefenseError(f"purify returned values outside [0, 1]: from {low:g} to {high:g}")
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

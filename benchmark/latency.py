@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.guard import seeded
+from benchmark.environment import synchronise
 from defenses.base import DefendedClassifier, Defense
 
 WARM_UP = 10
@@ -100,10 +101,10 @@ def _offline(whole: nn.Module, x: Tensor, batch: int, device: torch.device) -> t
 
 
 def _seconds(call: Callable[[Tensor], Any], x: Tensor, device: torch.device) -> float:
-    _synchronise(device)
+    synchronise(device)
     begun = time.perf_counter()
     call(x)
-    _synchronise(device)
+    synchronise(device)
     return time.perf_counter() - begun
 
 
@@ -120,8 +121,3 @@ def _peak_memory(device: torch.device) -> float | None:
         return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
