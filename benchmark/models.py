@@ -12,7 +12,7 @@ from benchmark.classifiers import Classifier
 from benchmark.data import ImageDataset
 from benchmark.registries import CLASSIFIERS, DEFENSES
 from defenses.base import Defense, as_defense, is_trained
-from defenses.spec import Spec
+from defenses.spec import Spec, label_of, option_defaults
 
 
 def load_classifier(
@@ -51,4 +51,12 @@ def find_defense(spec: Spec, dataset: str, classifier: Spec, folders: Sequence[P
     """Return the entry of a defense's weights; None where the class has no ``fit``."""
     if not is_trained(DEFENSES.get(spec.name)):
         return None
-    return zoo.find(folders, "defense", spec, dataset, classifier.label)
+    return zoo.find(folders, "defense", training_spec(spec), dataset, classifier.label)
+
+
+def training_spec(spec: Spec) -> Spec:
+    """Return what of a defense's options its training depends on."""
+    cls = DEFENSES.get(spec.name)
+    of_use: frozenset[str] = getattr(cls, "inference_options", frozenset())
+    options = {name: value for name, value in spec.options.items() if name not in of_use}
+    return Spec(spec.name, options, label_of(spec.name, options, option_defaults(cls)))

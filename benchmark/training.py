@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,6 +16,7 @@ from rich.console import Console
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torchvision.utils import save_image
 
 from attacks import guard
 from attacks.base import Attack
@@ -24,6 +25,7 @@ from benchmark.classifiers import Classifier, Recipe, augment
 from benchmark.data import ImageDataset, Images
 from benchmark.environment import versions
 from benchmark.keys import keyed_seed
+from benchmark.models import training_spec
 from benchmark.paths import cache_dir
 from benchmark.registries import ATTACKS, CLASSIFIERS, DEFENSES
 from defenses.base import Split, as_defense
@@ -51,6 +53,15 @@ class Settings:
     """Train on so many images; None: the whole training part."""
     precision: str = "float32"
     """``bfloat16`` trains under autocast (weights stay float32)."""
+    snapshots: tuple[int, ...] = ()
+    """Epochs whose weights are kept in the log as well."""
+
+    @property
+    def recipe(self) -> dict[str, Scalar]:
+        """What the trained weights depend on."""
+        recipe = asdict(self)
+        del recipe["snapshots"]
+        return recipe
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,8 @@ class Training:
         self._target = target or Target(Classifier(), "", "")
         self.classifier: nn.Module = self._target.classifier
         self._report_due = False
-        self._folder = cache_dir() / "training" / f"{name}-{digest(identity)[:12]}"
+        self.folder = cache_dir() / "training" / f"{name}-{digest(identity)[:12]}"
+        """The state while it lasts, and the log: history.csv, sheets of images, the snapshots asked for."""
         self._console = Console(highlight=False)
         self._epoch = 0
         self._history: list[dict[str, float]] = []
@@ -98,6 +110,16 @@ class Training:
         generator = torch.Generator().manual_seed(keyed_seed("order", self.settings.seed, self._epoch))
         yield from torch.randperm(len(self.data["train"].y), generator=generator).split(self.settings.batch_size)
 
+    def autocast(self) -> torch.autocast:
+        """Return the precision that the settings ask for, as a context."""
+        low = self.settings.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
+
+    def show(self, images: Tensor) -> None:
+        """Write images of the epoch in flight into the log, as one sheet."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_image(images.float().cpu(), self.folder / f"epoch-{self._epoch + 1:04d}.png", nrow=16, padding=1)
+
     def report(self, score: float, **metrics: float) -> None:
         """Take the validation score of the epoch in flight."""
         self._reported = {"score": score, **metrics}
@@ -111,6 +133,7 @@ class Training:
         """
         parts = {"model": model, **others}
         start = self._restore(parts)
+        self._console.print(f"log: {self.folder}")
         begun = time.monotonic()
         for epoch in range(start, self.settings.epochs):
             if self._out_of_patience():
@@ -131,8 +154,8 @@ class Training:
         return dict(self._best.get("metrics", {}))
 
     def discard(self) -> None:
-        """Remove the saved state: the training is over."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove the saved state: the training is over. The log stays."""
+        (self.folder / "state.pt").unlink(missing_ok=True)
 
     def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
         """Return adversarial images against the bare classifier, made once and kept in the cache directory."""
@@ -169,7 +192,7 @@ class Training:
         return torch.cat(found)
 
     def _restore(self, parts: dict[str, Any]) -> int:
-        path = self._folder / "state.pt"
+        path = self.folder / "state.pt"
         if not path.is_file():
             return 0
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -185,14 +208,24 @@ class Training:
         if not self._best or metrics["score"] > self._best["metrics"]["score"]:
             weights = {name: value.detach().cpu().clone() for name, value in parts["model"].state_dict().items()}
             self._best = {"model": weights, "metrics": metrics}
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._log(parts["model"])
         state = {
             "parts": {name: part.state_dict() for name, part in parts.items()},
             "history": self._history,
             "best": self._best,
         }
-        with replacing(self._folder / "state.pt") as partial:
+        with replacing(self.folder / "state.pt") as partial:
             torch.save(state, partial)
+
+    def _log(self, model: Any) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "history.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *(name for name in self._history[0] if name != "epoch")])
+            writer.writeheader()
+            writer.writerows(self._history)
+        if len(self._history) in self.settings.snapshots:
+            weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
+            save_file(weights, self.folder / f"epoch-{len(self._history):04d}.safetensors")
 
     def _out_of_patience(self) -> bool:
         if self.settings.patience is None or not self._best:
@@ -212,7 +245,7 @@ def train_classifier(
 ) -> zoo.Weights:
     """Train a registered classifier and put its weights into the zoo in ``folder``."""
     data = _training_data(dataset, data_dir, settings)
-    identity: list[Any] = ["classifier", spec.name, dict(spec.options), dataset.spec.name, asdict(settings)]
+    identity: list[Any] = ["classifier", spec.name, dict(spec.options), dataset.spec.name, settings.recipe]
     torch.manual_seed(keyed_seed("weights", *identity))
     classifier: Classifier = CLASSIFIERS.create(spec, dataset.shape, dataset.num_classes)
     identity += [classifier.version, asdict(classifier.recipe), CLASSIFIERS.source_digest(spec.name)]
@@ -229,13 +262,12 @@ def fit_classifier(classifier: nn.Module, training: Training, recipe: Recipe) ->
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
     steps = -(-len(y) // settings.batch_size) * settings.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps)
-    low_precision = settings.precision == "bfloat16"
     for _ in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
         classifier.train()
         total = 0.0
         for i in training.batches():
             batch = augment(x[i].to(device), recipe)
-            with torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
+            with training.autocast():
                 logits = classifier(batch)
             loss = F.cross_entropy(logits.float(), y[i].to(device))
             optimizer.zero_grad(set_to_none=True)
@@ -248,22 +280,24 @@ def fit_classifier(classifier: nn.Module, training: Training, recipe: Recipe) ->
 
 
 def train_defense(
-    spec: Spec, dataset: ImageDataset, target: Target, settings: Settings, device: torch.device,
+    spec: Spec, dataset: ImageDataset, target: Target | None, settings: Settings, device: torch.device,
     data_dir: Path | None, folder: Path,
 ) -> zoo.Weights:  # fmt: skip
-    """Train a registered defense against a frozen classifier and put its weights into the zoo in ``folder``."""
+    """Train a registered defense, against the frozen ``target`` if it wants one, and put its weights into the zoo."""
     data = _training_data(dataset, data_dir, settings)
-    seen = getattr(DEFENSES.get(spec.name), "training_knowledge", "none") in ("classifier", "attack")
-    against = target.classifier.spec.label if seen else None
+    spec = training_spec(spec)
+    if getattr(DEFENSES.get(spec.name), "training_knowledge", "none") not in ("classifier", "attack"):
+        target = None
+    against = target.classifier.spec.label if target else None
     identity: list[Any] = ["defense", spec.name, dict(spec.options), dataset.spec.name, against]
-    identity += [target.weights, asdict(settings)]
+    identity += [target.weights if target else "", settings.recipe]
     torch.manual_seed(keyed_seed("weights", *identity))
     defense = as_defense(DEFENSES.create(spec))
     defense.build(dataset.shape, dataset.num_classes)
     defense.to(device)
-    identity += [defense.version, DEFENSES.source_digest(spec.name), target.key]
+    identity += [defense.version, DEFENSES.source_digest(spec.name), target.key if target else ""]
     training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device, target)
-    with guard.eval_mode(target.classifier):
+    with guard.eval_mode(training.classifier):
         defense.fit(training)
     return _finish(training, defense, folder, "defense", spec, dataset.spec.name, against)
 
@@ -298,12 +332,9 @@ def _finish(
     training: Training, model: nn.Module, folder: Path, kind: str, spec: Spec, dataset: str, classifier: str | None
 ) -> zoo.Weights:
     settings, best = training.settings, training.best
-    asked: dict[str, Scalar] = {**asdict(settings)}
-    if kind == "defense":
-        del asked["precision"]  # a defense decides for itself
     weights = zoo.add(
         folder, model, kind=kind, name=spec.name, label=spec.label, dataset=dataset, classifier=classifier,
-        options=dict(spec.options), command=zoo.train_command(kind, spec, dataset, classifier, asked),
+        options=dict(spec.options), command=zoo.train_command(kind, spec, dataset, classifier, settings.recipe),
         seed=settings.seed, epochs=int(best.pop("epoch", settings.epochs)), train_images=len(training.labels("train")),
         validation={name: round(value, 6) for name, value in best.items() if name != "score"},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=versions(),

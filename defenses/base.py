@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -28,6 +29,8 @@ class Defense(nn.Module):
     """``purify`` has a useful gradient with respect to its input."""
     training_knowledge: TrainingKnowledge = "none"
     """The most that training saw: nothing, clean images, the target classifier, or an attack on it."""
+    inference_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that training does not depend on: one set of weights serves every value of them."""
     version: ClassVar[str] = "1"
     """Raise it when the values that ``purify`` gives change: stored results are then computed anew."""
     spec: Spec
@@ -77,8 +80,14 @@ class FitContext(Protocol):
     def batches(self) -> Iterator[Tensor]:
         """Yield the index batches of one epoch over the training part, shuffled."""
 
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context to run training's forward passes in: lower precision, where the user asks for it."""
+
     def report(self, score: float, **metrics: float) -> None:
         """Report an epoch's validation ``score`` (higher is better; the best epoch's weights are kept)."""
+
+    def show(self, images: Tensor) -> None:
+        """Keep ``images`` as a sheet in the training's log, for eyes."""
 
 
 class DefendedClassifier(nn.Module):

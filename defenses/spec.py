@@ -95,10 +95,11 @@ def make_spec(kind: str, name: str, cls: type[Any], given: Mapping[str, Any]) ->
     for key, value in options.items():
         if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
             raise UserError(f"option {key!r} of {kind} {name!r} must be a finite JSON scalar, not {value!r}")
-    return Spec(name, dict(sorted(options.items())), _label(name, options, defaults))
+    return Spec(name, dict(sorted(options.items())), label_of(name, options, defaults))
 
 
-def _label(name: str, options: Mapping[str, Scalar], defaults: Mapping[str, Any]) -> str:
+def label_of(name: str, options: Mapping[str, Scalar], defaults: Mapping[str, Any]) -> str:
+    """Write a name with the options that differ from their defaults."""
     shown = [f"{k}={_show(v)}" for k, v in sorted(options.items()) if defaults[k] != v]
     return f"{name}[{','.join(shown)}]" if shown else name
 

@@ -25,10 +25,11 @@ from defenses.errors import UserError
 CPU = torch.device("cpu")
 
 
-def make_training(shapes, epochs=3, **more) -> Training:
+def make_training(shapes, epochs=3, batch_size=16, **more) -> Training:
     images, classifier = shapes
     data = {"train": images, "validation": Images(images.x[:20], images.y[:20])}
-    return Training("test", ["identity"], data, Settings(epochs, 16, **more), CPU, Target(classifier, "weights", "key"))
+    settings = Settings(epochs, batch_size, **more)
+    return Training("test", ["identity"], data, settings, CPU, Target(classifier, "weights", "key"))
 
 
 @pytest.fixture
@@ -178,9 +179,10 @@ def test_bench_train_defense_puts_weights_into_the_zoo_that_bench_run_finds(benc
 
 
 @needs_training_split
-def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(tmp_path):
-    """A real classifier on real images, killed with SIGKILL after its first epoch."""
-    words = ["train", "classifier", "model_a", "--limit", "300", "--epochs", "3", "--batch-size", "100"]
+@pytest.mark.parametrize("what", ["classifier model_a", "defense defensegan", "defense puvae"])
+def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(what, tmp_path):
+    """Real models on real images, killed with SIGKILL after the first epoch."""
+    words = ["train", *what.split(), "--limit", "300", "--epochs", "3", "--batch-size", "60"]
     command = [sys.executable, "-m", "benchmark.cli", *words]
 
     def environment(name: str) -> dict[str, str]:
@@ -191,7 +193,9 @@ def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(tmp_path):
             [*command, "--zoo", str(tmp_path / name / "zoo")], env=environment(name), check=True, capture_output=True
         )
         assert b"kept" in done.stdout
-        return file_digest(tmp_path / name / "zoo" / "model_a-mnist.safetensors")
+        assert (b"resumed after epoch" in done.stdout) == (name == "cut")
+        (weights,) = (tmp_path / name / "zoo").glob("*.safetensors")
+        return file_digest(weights)
 
     process = subprocess.Popen(
         [*command, "--zoo", str(tmp_path / "cut" / "zoo")], env=environment("cut"), stdout=subprocess.DEVNULL
@@ -202,3 +206,15 @@ def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(tmp_path):
     process.wait()
     assert not list((tmp_path / "cut" / "zoo").iterdir()), "the training was not killed in the middle"
     assert digest("cut") == digest("whole")
+
+
+def test_options_of_use_are_no_matter_of_training(bench):
+    status, _, err = bench("train", "defense", "defensegan", "--steps", "20")
+    assert status == 2
+    assert err == "bench: option 'steps' of 'defensegan' changes nothing in training: give it to bench run\n"
+
+
+def test_snapshots_must_be_epochs(bench):
+    status, _, err = bench("train", "defense", "defensegan", "--snapshots", "5,last")
+    assert status == 2
+    assert err == "bench: --snapshots takes epochs, numbers from 1 on, not 'last'\n"

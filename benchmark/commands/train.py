@@ -17,13 +17,16 @@ from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from benchmark.training import Settings, Target, train_classifier, train_defense
 from defenses.base import is_trained
 from defenses.errors import UserError
+from defenses.spec import split_list
 from leaderboard.canonical import digest
 
 
 def run(args: argparse.Namespace, extra: list[str]) -> int:
     """Train what ``args`` name; ``extra`` holds the defense's or classifier's own options. Return the exit status."""
     registry = DEFENSES if args.kind == "defense" else CLASSIFIERS
-    spec = registry.spec(args.name, **_options(extra))
+    options = _options(extra)
+    spec = registry.spec(args.name, **options)
+    _refuse_options_of_use(registry.get(spec.name), spec.name, options)
     dataset = DATASETS.create(args.dataset)
     device = pick_device(args.device)
     folder = args.zoo or user_zoo()
@@ -39,6 +42,11 @@ def run(args: argparse.Namespace, extra: list[str]) -> int:
     scores = ", ".join(f"{name} {value:.4f}" for name, value in weights.validation.items())
     print(f"{weights.path}: epoch {weights.epochs} kept, validation {scores}")
     return 0
+
+
+def _refuse_options_of_use(cls: type, name: str, options: dict[str, str]) -> None:
+    for option in sorted(set(options) & getattr(cls, "inference_options", frozenset())):
+        raise UserError(f"option {option!r} of {name!r} changes nothing in training: give it to bench run")
 
 
 def _target(text: str, dataset: ImageDataset, device: torch.device, folder: Path | None) -> Target:
@@ -59,7 +67,14 @@ def _settings(args: argparse.Namespace, cls: type) -> Settings:
     for name, value in counts.items():
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
-    return Settings(epochs, batch_size, args.seed, args.patience, args.limit, args.precision)
+    snapshots = tuple(map(_epoch, split_list(args.snapshots)))
+    return Settings(epochs, batch_size, args.seed, args.patience, args.limit, args.precision, snapshots)
+
+
+def _epoch(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--snapshots takes epochs, numbers from 1 on, not {text!r}")
+    return int(text)
 
 
 def _options(extra: list[str]) -> dict[str, str]:

@@ -1,0 +1,151 @@
+"""PuVAE: a class-conditional variational auto-encoder that purifies (Hwang et al. 2019)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from defenses.base import Defense, FitContext
+from defenses.registry import register_defense
+
+CHANNELS = 32
+RECONSTRUCTION, DIVERGENCE, CROSS_ENTROPY = 0.01, 0.1, 10.0
+"""Weights of the three terms of the loss: a sum over pixels, a mean over latent dimensions, a mean over images."""
+MAX_GRADIENT = 0.1
+"""The gradient's norm is clipped here: single images with a large cross-entropy else stall the reconstruction."""
+
+
+@register_defense("puvae")
+class PuVAE(Defense):
+    """Reconstruction under every label by a class-conditional VAE; the nearest to the input wins (Hwang et al. 2019).
+
+    Parameters
+    ----------
+    latent_dim:
+        Length of the latent code z.
+    hidden:
+        Width of the encoder's two dense layers (the paper's: 1024).
+    stride:
+        Of the encoder's three convolutions (the paper's: 1, which gives the first dense layer 26 million weights).
+    noise:
+        In use, the deviation of z is multiplied by this (in training by 1); 0: no randomness.
+    """
+
+    training_knowledge = "classifier"
+    inference_options = frozenset({"noise"})
+
+    def __init__(self, *, latent_dim: int = 32, hidden: int = 512, stride: int = 2, noise: float = 0.1) -> None:
+        super().__init__()
+        for name, size in (("latent_dim", latent_dim), ("hidden", hidden), ("stride", stride)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
+        if noise < 0:
+            raise ValueError(f"noise must not be negative, got {noise:g}")
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.stride = stride
+        self.noise = noise
+        self.stochastic = noise > 0
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        """Make the encoder, in two parts (image features; code from features and label), and the decoder."""
+        channels, height, width = shape
+        self.num_classes = num_classes
+        layers: list[nn.Module] = []
+        for narrow in (channels, CHANNELS, CHANNELS):
+            layers += [nn.Conv2d(narrow, CHANNELS, 7, stride=self.stride, padding=6, dilation=2), nn.ReLU()]
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        with torch.no_grad():
+            num_features = self.features(torch.zeros(1, *shape)).shape[1]
+        self.code = nn.Sequential(
+            nn.Linear(num_features + num_classes, self.hidden), nn.ReLU(),
+            nn.Linear(self.hidden, self.hidden), nn.ReLU(),
+            nn.Linear(self.hidden, 2 * self.latent_dim),
+        )  # fmt: skip
+        start = -(-height // 8), -(-width // 8)
+        self.decoder = nn.Sequential(
+            nn.Linear(self.latent_dim + num_classes, 512), nn.ReLU(),
+            nn.Linear(512, CHANNELS * start[0] * start[1]), nn.ReLU(),
+            nn.Unflatten(1, (CHANNELS, *start)),
+            _doubling(CHANNELS, CHANNELS), nn.ReLU(),
+            _doubling(CHANNELS, CHANNELS), nn.ReLU(),
+            _doubling(CHANNELS, channels),
+        )  # fmt: skip
+        self.size = height, width
+
+    def encode(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation ``(N, latent_dim)`` of z: features ``(N, F)``, one-hot labels ``(N, K)``."""
+        mean, spread = self.code(torch.cat([features, labels], dim=1)).chunk(2, dim=1)
+        return mean, F.softplus(spread)
+
+    def reconstruct(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return the images ``(N, C, H, W)`` of codes ``(N, latent_dim)`` under one-hot labels ``(N, K)``."""
+        return torch.sigmoid(self._decode(z, labels))
+
+    def _decode(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return the images before the sigmoid."""
+        height, width = self.size
+        logits: Tensor = self.decoder(torch.cat([z, labels], dim=1))[:, :, :height, :width]
+        return logits
+
+    def purify(self, x: Tensor) -> Tensor:
+        """Encode and decode under all labels in one batch; return the reconstruction nearest to each image."""
+        labels = torch.eye(self.num_classes, device=x.device)
+        features = self.features(x).repeat_interleave(self.num_classes, dim=0)
+        mean, deviation = self.encode(features, labels.repeat(len(x), 1))
+        z = mean if self.noise == 0 else mean + self.noise * deviation * torch.randn_like(mean)
+        images = self.reconstruct(z, labels.repeat(len(x), 1)).unflatten(0, (len(x), self.num_classes))
+        errors = (images - x[:, None]).square().mean(dim=(2, 3, 4))
+        nearest: Tensor = images[torch.arange(len(x), device=x.device), errors.argmin(dim=1)]
+        return nearest
+
+    def fit(self, context: FitContext) -> None:
+        """Minimise 0.01 reconstruction + 0.1 divergence + 10 cross-entropy of the frozen classifier: Adam 1e-3.
+
+        The epoch kept is the one whose purified validation images the classifier gets right most often.
+        """
+        x, y = context.images("train"), context.labels("train")
+        optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
+        for _ in context.epochs(model=self, optimizer=optimizer):
+            total = torch.zeros(3, device=context.device)
+            for i in context.batches():
+                terms = self._terms(x[i].to(context.device), y[i].to(context.device), context)
+                loss = terms @ torch.tensor([RECONSTRUCTION, DIVERGENCE, CROSS_ENTROPY], device=context.device)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(self.parameters(), MAX_GRADIENT)
+                optimizer.step()
+                total += terms.detach() * len(i)
+            reconstruction, divergence, cross_entropy = (total / len(y)).tolist()
+            accuracy = self._validate(context)
+            context.report(
+                accuracy, accuracy=accuracy, reconstruction=reconstruction, divergence=divergence, ce=cross_entropy
+            )
+
+    def _terms(self, x: Tensor, y: Tensor, context: FitContext) -> Tensor:
+        """Return reconstruction (binary cross-entropy), Kullback-Leibler divergence and classifier's loss."""
+        labels = F.one_hot(y, self.num_classes).to(x.dtype)
+        with context.autocast():
+            mean, deviation = self.encode(self.features(x), labels)
+            mean, deviation = mean.float(), deviation.float()
+            images = self._decode(mean + deviation * torch.randn_like(mean), labels).float()
+            scores = context.classifier(images.sigmoid()).float()
+        reconstruction = F.binary_cross_entropy_with_logits(images, x, reduction="sum") / len(x)
+        divergence = 0.5 * (mean**2 + deviation**2 - 2 * deviation.log() - 1).mean()
+        return torch.stack([reconstruction, divergence, F.cross_entropy(scores, y)])
+
+    @torch.no_grad()
+    def _validate(self, context: FitContext) -> float:
+        x, y = context.images("validation"), context.labels("validation")
+        correct = 0
+        for batch, labels in zip(x.split(500), y.split(500), strict=True):
+            predicted = context.classifier(self.purify(batch.to(context.device))).argmax(dim=1).cpu()
+            correct += int((predicted == labels).sum())
+        shown = x[:32].to(context.device)
+        context.show(torch.cat([shown, self.purify(shown)]))
+        return correct / len(y)
+
+
+def _doubling(channels: int, out: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(channels, out, 5, stride=2, padding=2, output_padding=1)

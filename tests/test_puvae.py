@@ -1,0 +1,100 @@
+"""PuVAE: its choice against a plain loop over the labels, its loss against torch's distributions, its training."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+import torch.nn.functional as F
+from test_training import make_training
+from torch.distributions import Normal, kl_divergence
+
+from benchmark.registries import DEFENSES
+from defenses.errors import UserError
+
+
+def make(shape=(1, 28, 28), num_classes=10, **options):
+    torch.manual_seed(1)
+    defense = DEFENSES.create(DEFENSES.spec("puvae", **options))
+    defense.build(shape, num_classes)
+    with torch.no_grad():  # untrained reconstructions are all grey; these differ from label to label
+        for name, value in defense.named_parameters():
+            value.mul_(3 if name.endswith("weight") else 1)
+    return defense.eval()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@torch.no_grad()
+def test_the_choice_is_that_of_a_plain_loop_over_images_and_labels(noise, mnist):
+    defense, x = make(noise=noise), mnist[0].x[:12]
+    torch.manual_seed(0)
+    draws = torch.randn(12, 10, 32)
+    expected, chosen = [], []
+    for i in range(12):
+        candidates = []
+        for k in range(10):
+            label = F.one_hot(torch.tensor([k]), 10).float()
+            mean, deviation = defense.encode(defense.features(x[i : i + 1]), label)
+            candidates.append(defense.reconstruct(mean + noise * deviation * draws[i, k], label)[0])
+        chosen.append(min(range(10), key=lambda k: float((candidates[k] - x[i]).square().mean().sqrt())))
+        expected.append(candidates[chosen[-1]])
+    torch.manual_seed(0)
+    assert torch.allclose(defense.purify(x), torch.stack(expected), atol=1e-5)
+    assert len(set(chosen)) > 1, "one label for all images would prove little"
+
+
+def test_the_features_of_an_image_are_computed_once(mnist, monkeypatch):
+    defense, sizes = make(), []
+    features = defense.features.forward
+    monkeypatch.setattr(defense.features, "forward", lambda x: (sizes.append(len(x)), features(x))[1])
+    defense.purify(mnist[0].x[:7])
+    assert sizes == [7]
+
+
+def test_without_noise_it_is_deterministic(mnist):
+    x = mnist[0].x[:4]
+    assert make().stochastic
+    quiet = make(noise=0.0)
+    assert not quiet.stochastic
+    assert torch.equal(quiet.purify(x), quiet.purify(x))
+
+
+def test_the_terms_of_the_loss_are_the_textbooks(shapes):
+    images, classifier = shapes
+    defense = make((3, 32, 32), 4)
+
+    class Context:
+        autocast = staticmethod(contextlib.nullcontext)
+
+    Context.classifier = classifier
+    torch.manual_seed(0)
+    reconstruction, divergence, cross_entropy = defense._terms(images.x, images.y, Context)
+    labels = F.one_hot(images.y, 4).float()
+    mean, deviation = defense.encode(defense.features(images.x), labels)
+    torch.manual_seed(0)
+    rebuilt = defense.reconstruct(mean + deviation * torch.randn_like(mean), labels)
+    expected = F.binary_cross_entropy(rebuilt.double().clamp(1e-12, 1 - 1e-12), images.x.double(), reduction="sum")
+    assert float(reconstruction) == pytest.approx(float(expected) / len(images.x), rel=1e-4)
+    assert torch.allclose(divergence, kl_divergence(Normal(mean, deviation), Normal(0.0, 1.0)).mean(), rtol=1e-4)
+    assert torch.allclose(cross_entropy, F.cross_entropy(classifier(rebuilt), images.y), rtol=1e-4)
+
+
+def test_it_learns(shapes):
+    torch.manual_seed(0)
+    defense = DEFENSES.create("puvae")
+    defense.build((3, 32, 32), 4)
+    training = make_training(shapes, epochs=10, batch_size=8)
+    defense.fit(training)
+    assert training._history[-1]["reconstruction"] < training._history[0]["reconstruction"]
+    assert training.best["accuracy"] > 0.5
+    assert all(parameter.grad is None for parameter in training.classifier.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [("latent_dim=0", "latent_dim must be at least 1, not 0"), ("noise=-1", "noise must not be negative, got -1")],
+)
+def test_bad_options_are_told(options, message):
+    with pytest.raises(UserError, match=message):
+        DEFENSES.create(f"puvae[{options}]")
