@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,16 @@ class RunConfig:
     latency_batch: int
     """Images in a batch when images/s is measured."""
     device: str
+    budget: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """For a slow defense, by name: ``n``, ``draws``, ``latency_batch`` of its own (``[budget.defensegan]``).
+
+    A file's or flag's ``n``, ``draws`` or ``latency_batch`` replaces those that the preset's budgets name.
+    """
+
+    def of(self, defense: str, key: str) -> int:
+        """Return ``n``, ``draws`` or ``latency_batch`` for a defense, by name."""
+        count: int = self.budget.get(defense, {}).get(key, getattr(self, key))
+        return count
 
     def sizes(self, dataset: str, attack: str, grid: tuple[float, ...]) -> tuple[float, ...]:
         """Return the sizes for an attack on a dataset, by name; ``grid`` where the configuration has none."""
@@ -63,7 +73,13 @@ def load(preset: str | None, file: Path | None, flags: Mapping[str, Any]) -> Run
             if key not in _KEYS:
                 raise unknown_name(f"configuration key in {source}:", key, _KEYS)
             merged[key] = _checked(key, value, source)
+            if key in BUDGETED and "budget" not in values:
+                merged["budget"] = _without(key, merged.get("budget", {}))
     return RunConfig(**merged)
+
+
+def _without(key: str, budget: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    return {defense: {k: v for k, v in counts.items() if k != key} for defense, counts in budget.items()}
 
 
 def preset_names() -> list[str]:
@@ -76,8 +92,9 @@ def preset_summary(name: str) -> str:
     return (PRESETS / f"{name}.toml").read_text(encoding="utf-8").split("\n")[0].lstrip("# ")
 
 
-_KEYS = [field.name for field in fields(RunConfig)]
+_KEYS = [known.name for known in fields(RunConfig)]
 _LISTS = ("datasets", "classifiers", "defenses", "references", "attacks")
+BUDGETED = ("n", "draws", "latency_batch")
 _COUNTS = ("n", "draws", "batch_size", "latency_batch")
 
 
@@ -99,6 +116,8 @@ def _read(file: Path) -> dict[str, Any]:
 def _checked(key: str, value: Any, source: str) -> Any:
     if key == "eps":
         return _sizes(value)
+    if key == "budget":
+        return _budget(value, source)
     if key in _LISTS:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise UserError(f"{key} in {source} must be a list of names, not {value!r}")
@@ -115,6 +134,18 @@ def _checked(key: str, value: Any, source: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"{key} in {source} must be {kind.__name__}, not {value!r}")
     return value
+
+
+def _budget(value: Any, source: str) -> dict[str, dict[str, int]]:
+    if not isinstance(value, dict) or not all(isinstance(counts, dict) for counts in value.values()):
+        raise UserError(f"budget in {source} must be tables, [budget.DEFENSE], not {value!r}")
+    for counts in value.values():
+        for key in counts:
+            if key not in BUDGETED:
+                raise unknown_name(f"key of a budget in {source}:", key, BUDGETED)
+    return {
+        name: {key: _checked(key, count, source) for key, count in counts.items()} for name, counts in value.items()
+    }
 
 
 def _sizes(value: Any) -> dict[str, tuple[float, ...]]:

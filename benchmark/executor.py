@@ -103,8 +103,8 @@ class _GroupRunner:
             due = [cell for cell in accuracy if cell.attack is attack]
             if due:
                 yield from self._attack(attack, [eps for eps in sizes if any(c.eps == eps for c in due)], due)
-        if timed:
-            yield from self._latency(timed)
+        for batch in dict.fromkeys(int(cell.identity["batch"]) for cell in timed):
+            yield from self._latency([cell for cell in timed if cell.identity["batch"] == batch], batch)
 
     def _attack(self, attack: Attack, sizes: list[float], cells: list[Cell]) -> Iterator[Result]:
         runs = 1 if attack.shares_sizes else len(sizes)
@@ -173,9 +173,8 @@ class _GroupRunner:
         takes_gradients = cell.attack is not None and cell.attack.gradients_per_image > 0
         return {**made.probes, **(self._gradients if takes_gradients else {})}
 
-    def _latency(self, cells: list[Cell]) -> Iterator[Result]:
+    def _latency(self, cells: list[Cell], batch: int) -> Iterator[Result]:
         """Time the defenses that can be timed, together; the others get their reason."""
-        batch = int(cells[0].identity["batch"])
         x = self.group.images.x
         able: dict[str, Defense] = {}
         for cell in cells:

@@ -107,18 +107,27 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
     datasets: list[ImageDataset] = [_plug_in(DATASETS.create, spec) for spec in _specs(DATASETS, config.datasets)]
     if not defenses:
         raise UserError("no defense to run: give --defenses, or references in the configuration")
-    _check_eps_table(config)
+    _check_tables(config)
     for dataset in datasets:
         sizes = {attack.spec.label: _sizes(attack, config, dataset, found.warnings) for attack in attacks}
-        images = _plug_in(dataset.test, config.n, data_dir)
         for spec in classifiers:
             classifier, weights = _plug_in(load_classifier, spec, dataset, device, folders)
             subjects = [_subject(s, dataset, classifier, weights, device, folders, config) for s in defenses]
-            shared = _shared_identity(dataset, classifier, weights, config)
-            cells = [cell for subject in subjects for cell in _cells(subject, shared, attacks, sizes)]
-            if config.latency:
-                cells += [_latency_cell(subject, shared, device, config) for subject in subjects]
-            found.groups.append(Group(dataset, images, classifier, shared, subjects, cells))
+            for n, judged in _by_images(subjects, config).items():
+                images = _plug_in(dataset.test, n, data_dir)
+                shared = _shared_identity(dataset, classifier, weights, n, config)
+                cells = [cell for subject in judged for cell in _cells(subject, shared, attacks, sizes)]
+                if config.latency:
+                    cells += [_latency_cell(subject, shared, device, config) for subject in judged]
+                found.groups.append(Group(dataset, images, classifier, shared, judged, cells))
+    return found
+
+
+def _by_images(subjects: Sequence[Subject], config: RunConfig) -> dict[int, list[Subject]]:
+    """Group subjects by the number of images that each is judged on."""
+    found: dict[int, list[Subject]] = {}
+    for subject in subjects:
+        found.setdefault(config.of(subject.spec.name, "n"), []).append(subject)
     return found
 
 
@@ -144,7 +153,7 @@ def _subject(
         "weights": _origin(weights),
         "classifier": _origin(classifier_weights),
     }
-    draws = config.draws if stochastic else 1
+    draws = config.of(spec.name, "draws") if stochastic else 1
     return Subject(spec, defense, failure, identity(DEFENSES, spec, weights), facts, draws)
 
 
@@ -163,8 +172,9 @@ def _latency_cell(subject: Subject, shared: Mapping[str, Any], device: torch.dev
     machine = describe(device)
     where = {name: machine[name] for name in ("device", "device_name", "threads")}
     places = {name: shared[name] for name in ("dataset", "classifier", "seed")}
-    identity = {"kind": "latency", **places, "defense": subject.identity, "n": 0, "batch": config.latency_batch}
-    return Cell({**identity, "machine": where}, subject)
+    identity = {"kind": "latency", **places, "defense": subject.identity, "n": 0}
+    batch = config.of(subject.spec.name, "latency_batch")
+    return Cell({**identity, "batch": batch, "machine": where}, subject)
 
 
 def attack_identity(attack: Attack, eps: float) -> dict[str, Any]:
@@ -174,12 +184,12 @@ def attack_identity(attack: Attack, eps: float) -> dict[str, Any]:
 
 
 def _shared_identity(
-    dataset: ImageDataset, classifier: Classifier, weights: zoo.Weights | None, config: RunConfig
+    dataset: ImageDataset, classifier: Classifier, weights: zoo.Weights | None, n: int, config: RunConfig
 ) -> dict[str, Any]:
     return {
         "dataset": dataset_identity(dataset),
         "classifier": identity(CLASSIFIERS, classifier.spec, weights),
-        "n": config.n,
+        "n": n,
         "seed": config.seed,
         "batch": {"attack": config.batch_size, "purify": config.batch_size},
     }
@@ -225,7 +235,10 @@ def _specs(registry: Registry, texts: Sequence[str]) -> list[Spec]:
     return list({spec.label: spec for spec in map(registry.spec, texts)}.values())
 
 
-def _check_eps_table(config: RunConfig) -> None:
+def _check_tables(config: RunConfig) -> None:
+    for defense in config.budget:
+        if defense not in DEFENSES.names():
+            raise unknown_name("defense in the budget table:", defense, DEFENSES.names())
     attacks = ["default", *ATTACKS.names()]
     for key in config.eps:
         dataset, dot, attack = key.rpartition(".")

@@ -69,3 +69,26 @@ def test_one_list_of_sizes_serves_every_attack():
 def test_values_of_the_wrong_kind_are_refused(flags, message):
     with pytest.raises(UserError, match=message):
         config.load("quick", None, flags)
+
+
+def test_a_slow_defense_has_a_budget_of_its_own(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("n = 50\n[budget.median]\nn = 7\nlatency_batch = 4\n")
+    made = config.load("quick", file, {})
+    assert (made.of("median", "n"), made.of("median", "draws"), made.of("median", "latency_batch")) == (7, 5, 4)
+    assert made.of("none", "n") == 50
+    asked = config.load("quick", file, {"n": 9})
+    assert (asked.of("median", "n"), asked.of("median", "latency_batch")) == (9, 4)
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({"median": 7}, "must be tables"),
+        ({"median": {"eps": 7}}, "Valid: draws, latency_batch, n"),
+        ({"median": {"n": 0}}, "at least 1, not 0"),
+    ],
+)
+def test_bad_budgets_are_told(budget, message):
+    with pytest.raises(UserError, match=message):
+        config.load(None, None, {"budget": budget})
