@@ -141,6 +141,7 @@ def _add_train(commands: Commands) -> None:
     train.add_argument("--limit", type=int, metavar="N", help="train on N images only")
     train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     train.add_argument("--snapshots", metavar="LIST", default="", help="epochs whose weights the log keeps too")
+    train.add_argument("--half", action="store_true", help="store the weights in float16: half the file")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
     train.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")

@@ -11,7 +11,7 @@ from benchmark import zoo
 from benchmark.classifiers import Classifier
 from benchmark.data import ImageDataset
 from benchmark.registries import CLASSIFIERS, DEFENSES
-from defenses.base import Defense, as_defense, is_trained
+from defenses.base import Defense, as_defense, is_trained, sees_classifier
 from defenses.spec import Spec, label_of, option_defaults
 
 
@@ -49,9 +49,11 @@ def find_classifier(spec: Spec, dataset: str, folders: Sequence[Path]) -> zoo.We
 
 def find_defense(spec: Spec, dataset: str, classifier: Spec, folders: Sequence[Path]) -> zoo.Weights | None:
     """Return the entry of a defense's weights; None where the class has no ``fit``."""
-    if not is_trained(DEFENSES.get(spec.name)):
+    cls = DEFENSES.get(spec.name)
+    if not is_trained(cls):
         return None
-    return zoo.find(folders, "defense", training_spec(spec), dataset, classifier.label)
+    target = classifier.label if sees_classifier(cls) else None
+    return zoo.find(folders, "defense", training_spec(spec), dataset, target)
 
 
 def training_spec(spec: Spec) -> Spec:

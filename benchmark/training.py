@@ -55,12 +55,14 @@ class Settings:
     """``bfloat16`` trains under autocast (weights stay float32)."""
     snapshots: tuple[int, ...] = ()
     """Epochs whose weights are kept in the log as well."""
+    half: bool = False
+    """Store the weights rounded to float16."""
 
     @property
     def recipe(self) -> dict[str, Scalar]:
-        """What the trained weights depend on."""
+        """What training depends on."""
         recipe = asdict(self)
-        del recipe["snapshots"]
+        del recipe["snapshots"], recipe["half"]
         return recipe
 
 
@@ -283,11 +285,9 @@ def train_defense(
     spec: Spec, dataset: ImageDataset, target: Target | None, settings: Settings, device: torch.device,
     data_dir: Path | None, folder: Path,
 ) -> zoo.Weights:  # fmt: skip
-    """Train a registered defense, against the frozen ``target`` if it wants one, and put its weights into the zoo."""
+    """Train a registered defense, with the ``target`` if it sees one; its weights go into the zoo in ``folder``."""
     data = _training_data(dataset, data_dir, settings)
     spec = training_spec(spec)
-    if getattr(DEFENSES.get(spec.name), "training_knowledge", "none") not in ("classifier", "attack"):
-        target = None
     against = target.classifier.spec.label if target else None
     identity: list[Any] = ["defense", spec.name, dict(spec.options), dataset.spec.name, against]
     identity += [target.weights if target else "", settings.recipe]
@@ -333,8 +333,9 @@ def _finish(
 ) -> zoo.Weights:
     settings, best = training.settings, training.best
     weights = zoo.add(
-        folder, model, kind=kind, name=spec.name, label=spec.label, dataset=dataset, classifier=classifier,
-        options=dict(spec.options), command=zoo.train_command(kind, spec, dataset, classifier, settings.recipe),
+        folder, model, half=settings.half, kind=kind, name=spec.name, label=spec.label, dataset=dataset,
+        classifier=classifier, options=dict(spec.options),
+        command=zoo.train_command(kind, spec, dataset, classifier, {**settings.recipe, "half": settings.half}),
         seed=settings.seed, epochs=int(best.pop("epoch", settings.epochs)), train_images=len(training.labels("train")),
         validation={name: round(value, 6) for name, value in best.items() if name != "score"},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=versions(),

@@ -17,7 +17,7 @@ from leaderboard.atomic import locked, replacing
 from leaderboard.canonical import canonical_json, digest
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 MANIFEST = "manifest.json"
 
@@ -85,7 +85,7 @@ def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifie
         same_target = weights.classifier is None or weights.classifier == classifier
         if weights.dataset == dataset and same_target and dict(weights.options) == dict(spec.options):
             return weights
-    against = f" against {classifier}" if kind == "defense" else ""
+    against = f" against {classifier}" if classifier else ""
     there = sorted({f"{w.label} ({w.dataset}{', ' + w.classifier if w.classifier else ''})" for w in candidates})
     have = f"; there are {', '.join(there)}" if there else ""
     command = train_command(kind, spec, dataset, classifier)
@@ -95,14 +95,20 @@ def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifie
 def train_command(
     kind: str, spec: Spec, dataset: str, classifier: str | None, settings: Mapping[str, Scalar] | None = None
 ) -> str:
-    """Return the command line that trains ``spec``; settings that are None are left out."""
+    """Return the command line that trains ``spec``; settings that are None or False are left out."""
     words = ["bench", "train", kind, spec.name, "--dataset", dataset]
     if kind == "defense" and classifier:
         words += ["--classifier", classifier]
-    given = {name: value for name, value in (settings or {}).items() if value is not None}
-    for option, value in {**spec.options, **given}.items():
-        words += [f"--{option.replace('_', '-')}", str(value)]
+    for option, value in spec.options.items():
+        words += [_flag(option), str(value)]
+    for setting, value in (settings or {}).items():
+        if value is not None and value is not False:
+            words += [_flag(setting)] if value is True else [_flag(setting), str(value)]
     return " ".join(words)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def load_into(model: nn.Module, weights: Weights) -> None:
@@ -120,8 +126,11 @@ def load_into(model: nn.Module, weights: Weights) -> None:
         raise UserError(f"weight file {weights.path} does not fit {weights.label}: {error}".split("\n")[0]) from error
 
 
-def add(folder: Path, model: nn.Module, **facts: Any) -> Weights:
-    """Write a model's weights and its manifest entry into ``folder``, replacing the entry of the same identity."""
+def add(folder: Path, model: nn.Module, *, half: bool = False, **facts: Any) -> Weights:
+    """Write a model's weights and its manifest entry into ``folder``, replacing the entry of the same identity.
+
+    With ``half`` they are rounded to float16, which halves the file; whoever loads them computes in float32.
+    """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,11 +138,16 @@ def add(folder: Path, model: nn.Module, **facts: Any) -> Weights:
     path = folder / f"{_stem(new)}.safetensors"
     with locked(folder):
         with replacing(path) as partial:
-            save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, partial)
+            save_file({name: _stored(value, half) for name, value in model.state_dict().items()}, partial)
         path.chmod(0o644)  # safetensors writes for the owner alone; an installed package is read by all
         new = replace(new, file=path.name, sha256=file_digest(path))
         _write_manifest(folder, [*(w for w in entries([folder]) if w.identity != new.identity), new])
     return new
+
+
+def _stored(value: Tensor, half: bool) -> Tensor:
+    value = value.contiguous().cpu()
+    return value.half() if half and value.is_floating_point() else value
 
 
 def _stem(weights: Weights) -> str:

@@ -141,3 +141,8 @@ def as_defense(made: Any) -> Defense:
 def is_trained(cls: type[Any]) -> bool:
     """Say whether a defense class defines ``fit``, and so needs weights."""
     return getattr(cls, "fit", Defense.fit) is not Defense.fit
+
+
+def sees_classifier(cls: type[Any]) -> bool:
+    """Say whether a defense class is trained with the target classifier, and so has weights for each."""
+    return getattr(cls, "training_knowledge", "none") in ("classifier", "attack")

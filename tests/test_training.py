@@ -208,6 +208,24 @@ def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(what, tmp_p
     assert digest("cut") == digest("whole")
 
 
+def test_a_defense_that_sees_no_classifier_serves_every_classifier(bench, tmp_path):
+    words = ("--dataset", "shapes", "--plugin", SHAPES, "--epochs", "1", "--batch-size", "90", "--zoo", "zoo", "--half")
+    assert bench("train", "defense", "defensegan", *words)[0] == 0
+    (entry,) = zoo.entries([tmp_path / "zoo"])
+    assert entry.classifier is None
+    assert entry.options == {}
+    assert entry.command == (
+        "bench train defense defensegan --dataset shapes --epochs 1 --batch-size 90 --seed 0 --precision float32 --half"
+    )
+    (tmp_path / "c.toml").write_text("references = []\n")
+    status, *_ = bench(
+        "run", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--attacks", "noise",
+        "--eps", "0.1", "--defenses", "defensegan[steps=2,restarts=2],defensegan[steps=3,restarts=1]", "-n", "8",
+        "--zoo", "zoo", "--no-latency", "--config", "c.toml",
+    )  # fmt: skip
+    assert status == 0
+
+
 def test_options_of_use_are_no_matter_of_training(bench):
     status, _, err = bench("train", "defense", "defensegan", "--steps", "20")
     assert status == 2

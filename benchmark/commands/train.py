@@ -15,7 +15,7 @@ from benchmark.models import load_classifier
 from benchmark.paths import user_zoo
 from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from benchmark.training import Settings, Target, train_classifier, train_defense
-from defenses.base import is_trained
+from defenses.base import is_trained, sees_classifier
 from defenses.errors import UserError
 from defenses.spec import split_list
 from leaderboard.canonical import digest
@@ -35,9 +35,10 @@ def run(args: argparse.Namespace, extra: list[str]) -> int:
     if args.kind == "classifier":
         weights = train_classifier(spec, dataset, settings, device, args.data_dir, folder)
     else:
-        if not is_trained(DEFENSES.get(spec.name)):
+        cls = DEFENSES.get(spec.name)
+        if not is_trained(cls):
             raise UserError(f"defense {spec.name!r} is not trained: it has no fit")
-        target = _target(args.classifier, dataset, device, args.zoo)
+        target = _target(args.classifier, dataset, device, args.zoo) if sees_classifier(cls) else None
         weights = train_defense(spec, dataset, target, settings, device, args.data_dir, folder)
     scores = ", ".join(f"{name} {value:.4f}" for name, value in weights.validation.items())
     print(f"{weights.path}: epoch {weights.epochs} kept, validation {scores}")
@@ -68,7 +69,7 @@ def _settings(args: argparse.Namespace, cls: type) -> Settings:
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
     snapshots = tuple(map(_epoch, split_list(args.snapshots)))
-    return Settings(epochs, batch_size, args.seed, args.patience, args.limit, args.precision, snapshots)
+    return Settings(epochs, batch_size, args.seed, args.patience, args.limit, args.precision, snapshots, args.half)
 
 
 def _epoch(text: str) -> int:
