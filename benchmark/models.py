@@ -12,7 +12,7 @@ from benchmark.classifiers import Classifier
 from benchmark.data import ImageDataset
 from benchmark.registries import CLASSIFIERS, DEFENSES
 from defenses.base import Defense, as_defense, is_trained, sees_classifier
-from defenses.spec import Spec, label_of, option_defaults
+from defenses.spec import Spec, label_of
 
 
 def load_classifier(
@@ -61,4 +61,4 @@ def training_spec(spec: Spec) -> Spec:
     cls = DEFENSES.get(spec.name)
     of_use: frozenset[str] = getattr(cls, "inference_options", frozenset())
     options = {name: value for name, value in spec.options.items() if name not in of_use}
-    return Spec(spec.name, options, label_of(spec.name, options, option_defaults(cls)))
+    return Spec(spec.name, options, label_of(spec.name, options, cls))

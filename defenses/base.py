@@ -31,6 +31,8 @@ class Defense(nn.Module):
     """The most that training saw: nothing, clean images, the target classifier, or an attack on it."""
     inference_options: ClassVar[frozenset[str]] = frozenset()
     """Options that training does not depend on: one set of weights serves every value of them."""
+    shown_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that the name of a row always holds; the others show where they differ from their defaults."""
     version: ClassVar[str] = "1"
     """Raise it when the values that ``purify`` gives change: stored results are then computed anew."""
     spec: Spec

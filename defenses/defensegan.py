@@ -39,6 +39,7 @@ class DefenseGAN(Defense):
     differentiable = False
     training_knowledge = "clean"
     inference_options = frozenset({"steps", "restarts", "step_size", "momentum", "z_init", "z_radius"})
+    shown_options = frozenset({"steps", "restarts"})
 
     def __init__(
         self, *, steps: int = 200, restarts: int = 10, step_size: float = 10.0, momentum: float = 0.7,

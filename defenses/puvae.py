@@ -34,6 +34,7 @@ class PuVAE(Defense):
 
     training_knowledge = "classifier"
     inference_options = frozenset({"noise"})
+    shown_options = frozenset({"hidden", "stride"})
 
     def __init__(self, *, latent_dim: int = 32, hidden: int = 512, stride: int = 2, noise: float = 0.1) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ class Spec:
     name: str
     options: Mapping[str, Scalar]
     label: str
-    """The name with the options that differ from their defaults: what a table row is called."""
+    """The name with the options that differ from their defaults, or always show: what a table row is called."""
 
     def __str__(self) -> str:
         return self.label
@@ -95,12 +95,13 @@ def make_spec(kind: str, name: str, cls: type[Any], given: Mapping[str, Any]) ->
     for key, value in options.items():
         if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
             raise UserError(f"option {key!r} of {kind} {name!r} must be a finite JSON scalar, not {value!r}")
-    return Spec(name, dict(sorted(options.items())), label_of(name, options, defaults))
+    return Spec(name, dict(sorted(options.items())), label_of(name, options, cls))
 
 
-def label_of(name: str, options: Mapping[str, Scalar], defaults: Mapping[str, Any]) -> str:
-    """Write a name with the options that differ from their defaults."""
-    shown = [f"{k}={_show(v)}" for k, v in sorted(options.items()) if defaults[k] != v]
+def label_of(name: str, options: Mapping[str, Scalar], cls: type[Any]) -> str:
+    """Write a name with the options that differ from their defaults, or that ``cls.shown_options`` holds."""
+    defaults, always = option_defaults(cls), getattr(cls, "shown_options", ())
+    shown = [f"{k}={_show(v)}" for k, v in sorted(options.items()) if k in always or defaults[k] != v]
     return f"{name}[{','.join(shown)}]" if shown else name
 
 

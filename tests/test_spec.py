@@ -37,8 +37,14 @@ def test_defaults_are_filled_in_and_left_out_of_the_label():
     assert spec.label == "cae[latent_dim=32]"
 
 
-def test_a_label_reads_back_as_the_same_spec():
-    spec = DEFENSES.spec("cae[against=pgd,eps=3/20,noise=0]")
+def test_options_that_a_row_must_show_are_in_the_label_whatever_their_value():
+    spec = DEFENSES.spec("defensegan")
+    assert spec.label == f"defensegan[restarts={spec.options['restarts']},steps={spec.options['steps']}]"
+
+
+@pytest.mark.parametrize("text", ["cae[against=pgd,eps=3/20,noise=0]", "defensegan", "puvae[noise=0]"])
+def test_a_label_reads_back_as_the_same_spec(text):
+    spec = DEFENSES.spec(text)
     assert DEFENSES.spec(spec.label) == spec
 
 
