@@ -8,7 +8,7 @@ import os
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 from urllib.error import URLError
 
 import numpy as np
@@ -23,6 +23,8 @@ from defenses.errors import UserError
 from defenses.spec import Spec
 
 VALIDATION_SHARE = 0.1
+
+EvaluationSplit = Literal["test", "validation"]
 
 
 class Images(NamedTuple):
@@ -46,21 +48,27 @@ class ImageDataset(ABC):
     """The sizes that a curve is drawn over where none are asked for."""
     version: ClassVar[str] = "1"
     spec: Spec
+    split: EvaluationSplit = "test"
+    """What defenses are judged on: ``test``, to report; ``validation``, to choose between options of a defense."""
 
     @abstractmethod
     def load(self, part: str, data_dir: Path | None) -> Images:
         """Return all images of ``part`` (``train`` or ``test``) in their published order."""
 
-    def test(self, n: int, data_dir: Path | None = None) -> Images:
-        """Return the first ``n`` test images of the fixed stratified order (so a smaller n is a subset of a larger).
+    def judged(self, n: int, data_dir: Path | None = None) -> Images:
+        """Return the first ``n`` images of ``split`` in a fixed stratified order: a smaller n is a subset of a larger.
 
-        Raises ``UserError`` unless ``1 <= n <=`` the size of the test split.
+        Raises ``UserError`` unless ``1 <= n <=`` the size of the split.
         """
-        images = self.load("test", data_dir)
+        if self.split == "validation":
+            images = self.training_split("validation", data_dir)
+        else:
+            images = self.load("test", data_dir)
+            order = stratified_order(images.y, f"{self.spec.name}:test")
+            images = Images(images.x[order], images.y[order])
         if not 1 <= n <= len(images.y):
-            raise UserError(f"n must lie between 1 and {len(images.y)} for {self.spec.name}, not {n}")
-        chosen = stratified_order(images.y, f"{self.spec.name}:test")[:n]
-        return Images(images.x[chosen], images.y[chosen])
+            raise UserError(f"n must lie between 1 and {len(images.y)} for {self.spec.label}, not {n}")
+        return Images(images.x[:n], images.y[:n])
 
     def training_split(self, split: Split, data_dir: Path | None = None, limit: int | None = None) -> Images:
         """Return the training or the validation part of the training split (9 : 1, stratified, fixed).
@@ -99,6 +107,9 @@ class _IdxDataset(ImageDataset):
     """The folder of torchvision's layout; also the name of torchvision's class."""
     digests: ClassVar[dict[str, str]]
     """SHA-256 of each uncompressed file."""
+
+    def __init__(self, *, split: EvaluationSplit = "test") -> None:
+        self.split = split
 
     def load(self, part: str, data_dir: Path | None) -> Images:
         """Read one part from ``data_dir``, ``BENCH_DATA``, the package (test only), the cache, or a download."""

@@ -114,7 +114,7 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
             classifier, weights = _plug_in(load_classifier, spec, dataset, device, folders)
             subjects = [_subject(s, dataset, classifier, weights, device, folders, config) for s in defenses]
             for n, judged in _by_images(subjects, config).items():
-                images = _plug_in(dataset.test, n, data_dir)
+                images = _plug_in(dataset.judged, n, data_dir)
                 shared = _shared_identity(dataset, classifier, weights, n, config)
                 cells = [cell for subject in judged for cell in _cells(subject, shared, attacks, sizes)]
                 if config.latency:

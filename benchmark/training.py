@@ -92,7 +92,7 @@ class Training:
         self._report_due = False
         self.folder = cache_dir() / "training" / f"{name}-{digest(identity)[:12]}"
         """The state while it lasts, and the log: history.csv, sheets of images, the snapshots asked for."""
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, soft_wrap=True)
         self._epoch = 0
         self._history: list[dict[str, float]] = []
         self._best: dict[str, Any] = {}

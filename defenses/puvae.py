@@ -28,24 +28,31 @@ class PuVAE(Defense):
         Width of the encoder's two dense layers (the paper's: 1024).
     stride:
         Of the encoder's three convolutions (the paper's: 1, which gives the first dense layer 26 million weights).
+    corruption:
+        In training, the encoder sees each image under Gaussian noise, of a standard deviation drawn from
+        [0, corruption] (the paper's: 0). Without it the encoder meets large perturbations unprepared: docs/puvae.md.
     noise:
         In use, the deviation of z is multiplied by this (in training by 1); 0: no randomness.
     """
 
     training_knowledge = "classifier"
     inference_options = frozenset({"noise"})
-    shown_options = frozenset({"hidden", "stride"})
+    shown_options = frozenset({"hidden", "stride", "corruption"})
 
-    def __init__(self, *, latent_dim: int = 32, hidden: int = 512, stride: int = 2, noise: float = 0.1) -> None:
+    def __init__(
+        self, *, latent_dim: int = 32, hidden: int = 512, stride: int = 2, corruption: float = 0.6, noise: float = 0.1
+    ) -> None:
         super().__init__()
         for name, size in (("latent_dim", latent_dim), ("hidden", hidden), ("stride", stride)):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, not {size}")
-        if noise < 0:
-            raise ValueError(f"noise must not be negative, got {noise:g}")
+        for name, deviation in (("corruption", corruption), ("noise", noise)):
+            if deviation < 0:
+                raise ValueError(f"{name} must not be negative, got {deviation:g}")
         self.latent_dim = latent_dim
         self.hidden = hidden
         self.stride = stride
+        self.corruption = corruption
         self.noise = noise
         self.stochastic = noise > 0
 
@@ -104,7 +111,8 @@ class PuVAE(Defense):
     def fit(self, context: FitContext) -> None:
         """Minimise 0.01 reconstruction + 0.1 divergence + 10 cross-entropy of the frozen classifier: Adam 1e-3.
 
-        The epoch kept is the one whose purified validation images the classifier gets right most often.
+        The epoch kept is the one whose purified validation images, corrupted like those of training, the classifier
+        gets right most often.
         """
         x, y = context.images("train"), context.labels("train")
         optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
@@ -119,16 +127,21 @@ class PuVAE(Defense):
                 optimizer.step()
                 total += terms.detach() * len(i)
             reconstruction, divergence, cross_entropy = (total / len(y)).tolist()
-            accuracy = self._validate(context)
+            accuracy = self._validate(context, corrupt=False)
+            corrupted = self._validate(context, corrupt=True)
             context.report(
-                accuracy, accuracy=accuracy, reconstruction=reconstruction, divergence=divergence, ce=cross_entropy
-            )
+                corrupted, accuracy=accuracy, accuracy_corrupted=corrupted,
+                reconstruction=reconstruction, divergence=divergence, cross_entropy=cross_entropy,
+            )  # fmt: skip
+            shown = self._corrupt(x[:32].to(context.device))
+            with torch.no_grad():
+                context.show(torch.cat([shown, self.purify(shown)]))
 
     def _terms(self, x: Tensor, y: Tensor, context: FitContext) -> Tensor:
         """Return reconstruction (binary cross-entropy), Kullback-Leibler divergence and classifier's loss."""
         labels = F.one_hot(y, self.num_classes).to(x.dtype)
         with context.autocast():
-            mean, deviation = self.encode(self.features(x), labels)
+            mean, deviation = self.encode(self.features(self._corrupt(x)), labels)
             mean, deviation = mean.float(), deviation.float()
             images = self._decode(mean + deviation * torch.randn_like(mean), labels).float()
             scores = context.classifier(images.sigmoid()).float()
@@ -136,15 +149,20 @@ class PuVAE(Defense):
         divergence = 0.5 * (mean**2 + deviation**2 - 2 * deviation.log() - 1).mean()
         return torch.stack([reconstruction, divergence, F.cross_entropy(scores, y)])
 
+    def _corrupt(self, x: Tensor) -> Tensor:
+        if self.corruption == 0:
+            return x
+        deviations = self.corruption * torch.rand(len(x), 1, 1, 1, device=x.device)
+        return (x + deviations * torch.randn_like(x)).clamp(0, 1)
+
     @torch.no_grad()
-    def _validate(self, context: FitContext) -> float:
+    def _validate(self, context: FitContext, *, corrupt: bool) -> float:
         x, y = context.images("validation"), context.labels("validation")
         correct = 0
         for batch, labels in zip(x.split(500), y.split(500), strict=True):
-            predicted = context.classifier(self.purify(batch.to(context.device))).argmax(dim=1).cpu()
-            correct += int((predicted == labels).sum())
-        shown = x[:32].to(context.device)
-        context.show(torch.cat([shown, self.purify(shown)]))
+            images = batch.to(context.device)
+            purified = self.purify(self._corrupt(images) if corrupt else images)
+            correct += int((context.classifier(purified).argmax(dim=1).cpu() == labels).sum())
         return correct / len(y)
 
 

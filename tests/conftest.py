@@ -53,7 +53,7 @@ def mnist_500():
     """500 MNIST test images and the shipped model_a."""
     dataset = DATASETS.create("mnist")
     classifier, _ = load_classifier(CLASSIFIERS.spec("model_a"), dataset, torch.device("cpu"), [SHIPPED_ZOO])
-    return dataset.test(500), classifier
+    return dataset.judged(500), classifier
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def mnist(mnist_500):
 def shapes():
     """The generated images, and their classifier."""
     dataset = DATASETS.create("shapes")
-    return dataset.test(40), CLASSIFIERS.create("matched", dataset.shape, dataset.num_classes).eval()
+    return dataset.judged(40), CLASSIFIERS.create("matched", dataset.shape, dataset.num_classes).eval()
 
 
 SMALL_RUN = (

@@ -30,11 +30,21 @@ def test_the_shipped_test_split_is_the_published_one(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_smaller_n_is_a_stratified_prefix_of_a_larger(name):
     dataset = DATASETS.create(name)
-    small, large = dataset.test(100), dataset.test(1000)
+    small, large = dataset.judged(100), dataset.judged(1000)
     assert torch.equal(small.x, large.x[:100])
     counts = np.bincount(small.y.numpy(), minlength=10)
     assert counts.min() >= 8
     assert counts.max() <= 12
+
+
+@needs_training_split
+def test_defenses_may_be_judged_on_the_validation_part():
+    dataset = DATASETS.create("mnist[split=validation]")
+    judged, held_out = dataset.judged(50), dataset.training_split("validation")
+    assert torch.equal(judged.x, held_out.x[:50])
+    assert not torch.equal(judged.x, DATASETS.create("mnist").judged(50).x)
+    with pytest.raises(UserError, match=r"between 1 and 6000 for mnist\[split=validation\], not 7000"):
+        dataset.judged(7000)
 
 
 def test_the_order_is_a_permutation_and_fixed():
@@ -49,7 +59,7 @@ def test_the_order_is_a_permutation_and_fixed():
 @pytest.mark.parametrize("n", [0, -1, 10001])
 def test_n_is_checked(n):
     with pytest.raises(UserError, match="between 1 and 10000"):
-        DATASETS.create("mnist").test(n)
+        DATASETS.create("mnist").judged(n)
 
 
 def test_a_corrupt_file_is_refused(tmp_path):
@@ -62,7 +72,7 @@ def test_a_corrupt_file_is_refused(tmp_path):
     content[100] ^= 1
     file.write_bytes(gzip.compress(bytes(content)))
     with pytest.raises(UserError, match="is corrupt"):
-        DATASETS.create("mnist").test(10, tmp_path)
+        DATASETS.create("mnist").judged(10, tmp_path)
 
 
 @pytest.mark.parametrize("kept", [0, 1000])
@@ -72,7 +82,7 @@ def test_a_truncated_file_is_refused(tmp_path, kept):
     file = folder / "t10k-images-idx3-ubyte.gz"
     file.write_bytes((SPLITS / "mnist" / file.name).read_bytes()[:kept])
     with pytest.raises(UserError, match=r"cannot be read|is corrupt"):
-        DATASETS.create("mnist").test(10, tmp_path)
+        DATASETS.create("mnist").judged(10, tmp_path)
 
 
 def test_a_missing_training_split_says_where_it_was_looked_for(tmp_path, monkeypatch):

@@ -14,17 +14,20 @@ from defenses.base import as_defense
 
 CPU = torch.device("cpu")
 BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.origin == "built-in"]
+SHORT = {"defensegan": "defensegan[steps=8,restarts=2]"}
+"""What would take seconds an image, cut short."""
 
 
 @pytest.fixture(scope="module", params=BUILT_IN)
 def defense(request):
     dataset = DATASETS.create("mnist")
-    return load_defense(DEFENSES.spec(request.param), dataset, CLASSIFIERS.spec("model_a"), CPU, [SHIPPED_ZOO])[0]
+    spec = DEFENSES.spec(SHORT.get(request.param, request.param))
+    return load_defense(spec, dataset, CLASSIFIERS.spec("model_a"), CPU, [SHIPPED_ZOO])[0]
 
 
 @pytest.fixture(scope="module")
 def x():
-    return DATASETS.create("mnist").test(16).x
+    return DATASETS.create("mnist").judged(16).x
 
 
 def purify(defense, x, seed=0):
@@ -38,6 +41,12 @@ def test_images_in_images_out(defense, x):
     assert purified.dtype == torch.float32
     assert float(purified.min()) >= 0
     assert float(purified.max()) <= 1
+
+
+def test_the_same_values_with_and_without_gradients(defense, x):
+    with seeded(0, CPU):
+        purified = defense.purify(x.clone())
+    assert torch.allclose(purified.detach(), purify(defense, x), atol=1e-6)
 
 
 def test_stochastic_means_that_two_passes_differ(defense, x):

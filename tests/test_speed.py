@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def test_purify(name, batch, benchmark):
     dataset = DATASETS.create("mnist")
     defense, _ = load_defense(DEFENSES.spec(name), dataset, CLASSIFIERS.spec("model_a"), CPU, [SHIPPED_ZOO])
-    x = dataset.test(batch).x
+    x = dataset.judged(batch).x
     with torch.no_grad():
         assert benchmark(defense.purify, x).shape == x.shape
 
