@@ -42,8 +42,8 @@ class DefenseGAN(Defense):
     shown_options = frozenset({"steps", "restarts"})
 
     def __init__(
-        self, *, steps: int = 200, restarts: int = 10, step_size: float = 10.0, momentum: float = 0.7,
-        z_init: float = 0.0884, z_radius: float | None = None,
+        self, *, steps: int = 50, restarts: int = 10, step_size: float = 10.0, momentum: float = 0.7,
+        z_init: float = 1.0, z_radius: float | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         for name, count in (("steps", steps), ("restarts", restarts)):
@@ -117,10 +117,12 @@ class DefenseGAN(Defense):
         """
         x, held_out = context.images("train"), context.images("validation")[:VALIDATION_IMAGES].to(context.device)
         gan = WGAN(self.generator, context)
-        projection = DefenseGAN(steps=100, restarts=1)  # not the options in use: these must not decide what is kept
+        # Not by the options in use: they must not decide what is kept.
+        projection = DefenseGAN(steps=100, restarts=1, step_size=10.0, momentum=0.7, z_init=LATENT_DIM**-0.5)
         projection.generator = self.generator
         codes = torch.randn(VALIDATION_IMAGES, LATENT_DIM, generator=torch.Generator().manual_seed(0))
         for epoch in context.epochs(model=self, **gan.parts):
+            # A short memory at first, so that the average forgets where it started.
             critic = gan.train_epoch(x, decay=0.999 if epoch else 0.99)
             error = float(_errors(projection.purify(held_out), held_out).mean())
             context.report(-error, rebuilt_mse=error, critic=critic, critic_validation=gan.estimate(held_out))
