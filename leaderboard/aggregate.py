@@ -154,7 +154,9 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
     n = min(len(verdicts.reported) for verdicts in candidates)
     chosen = np.stack([verdicts.chosen[:n] / verdicts.draws for verdicts in candidates])
     reported = np.stack([verdicts.reported[:n] / verdicts.draws for verdicts in candidates])
-    worst = chosen.argmin(axis=0)
+    # Where draws leave several candidates level, the one that is stronger over all images is taken.
+    by_strength = chosen.mean(axis=1).argsort(kind="stable")
+    worst = by_strength[chosen[by_strength].argmin(axis=0)]
     means: NDArray[np.float64] = reported[worst, np.arange(n)]
     return means
 

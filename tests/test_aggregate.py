@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -66,11 +67,22 @@ def test_a_failed_cell_is_no_number_and_hides_no_good_one():
     assert robust_accuracy(board.rows["cae"], board.candidates(0.3)).value == 0.5
 
 
+def test_draws_that_leave_candidates_level_take_the_stronger_one():
+    made = result("cae", "fgsm", 0.3, clean=(1, 1, 1, 1), adversarial=(1, 1, 1, 0))
+    made = replace(
+        made,
+        clean=Verdicts(1, np.array([1, 1, 1, 1], np.uint8), np.array([1, 1, 1, 0], np.uint8)),
+        adversarial=Verdicts(1, np.array([1, 1, 1, 0], np.uint8), np.array([0, 0, 1, 1], np.uint8)),
+    )
+    board = board_of(made)
+    assert robust_accuracy(board.rows["cae"], board.candidates(0.3)).value == 0.5
+
+
 def test_the_worst_attack_is_chosen_on_one_set_of_draws_and_read_from_the_other():
     made = result("cae", "fgsm", 0.3, clean=(4, 4), adversarial=(4, 4), draws=4)
     made = type(made)(**{**vars(made), "adversarial": Verdicts(4, np.uint8([1, 4]), np.uint8([3, 0]))})
     board = board_of(made)
-    assert robust_accuracy(board.rows["cae"], board.candidates(0.3)).value == pytest.approx((3 / 4 + 4 / 4) / 2)
+    assert robust_accuracy(board.rows["cae"], board.candidates(0.3)).value == pytest.approx((3 / 4 + 0 / 4) / 2)
 
 
 def test_votes_and_resubmission():

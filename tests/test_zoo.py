@@ -34,7 +34,9 @@ def test_shipped_weights_load(weights):
     if weights.kind == "classifier":
         load_classifier(CLASSIFIERS.spec(weights.label), dataset, CPU, [SHIPPED_ZOO])
     else:
-        load_defense(DEFENSES.spec(weights.label), dataset, CLASSIFIERS.spec(weights.classifier), CPU, [SHIPPED_ZOO])
+        load_defense(
+            DEFENSES.spec(weights.label), dataset, CLASSIFIERS.spec(weights.classifier or "model_a"), CPU, [SHIPPED_ZOO]
+        )
 
 
 @pytest.mark.parametrize(("dataset", "least"), [("mnist", 0.99), ("fashion_mnist", 0.915)])
