@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from attacks.base import Attack
 from attacks.registry import register_attack
+from defenses.errors import positive
 
 INSIDE = 1 - 1e-4
 """Images are pulled this far inside the box before the change of variable, so that no pixel starts frozen."""
@@ -38,9 +39,7 @@ class CarliniWagner(Attack):
         self, *, bound: float = 1.5, steps: int = 100, lr: float = 0.1, searches: int = 5, initial_c: float = 1.0,
         kappa: float = 0.0,
     ) -> None:  # fmt: skip
-        for name, value in (("bound", bound), ("steps", steps), ("lr", lr), ("searches", searches), ("c", initial_c)):
-            if value <= 0:
-                raise ValueError(f"{name} must be positive, not {value}")
+        positive(bound=bound, steps=steps, lr=lr, searches=searches, initial_c=initial_c)
         self.bound, self.steps, self.lr, self.searches = bound, steps, lr, searches
         self.initial_c, self.kappa = initial_c, kappa
         self.gradients_per_image = steps * searches

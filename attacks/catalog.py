@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from attacks.base import Attack
 from attacks.registry import register_attack
-from defenses.errors import UserError
+from defenses.errors import UserError, at_least_one, positive
 
 REACH = 2.5
 """The default step is REACH * eps / steps: the iterates can cross the ball and come back (Madry et al. 2018)."""
@@ -56,10 +56,8 @@ class _Iterative(TorchAttack):
     """Repeated signed-gradient steps; the step follows eps unless ``alpha`` (pixel units) is given."""
 
     def __init__(self, *, steps: int = 40, alpha: float | None = None) -> None:
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1, not {steps}")
-        if alpha is not None and alpha <= 0:
-            raise ValueError(f"alpha must be positive, not {alpha}")
+        at_least_one(steps=steps)
+        positive(alpha=alpha)
         self.steps = steps
         self.alpha = alpha
         self.gradients_per_image = steps

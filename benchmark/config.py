@@ -73,7 +73,7 @@ def load(preset: str | None, file: Path | None, flags: Mapping[str, Any]) -> Run
             if key not in _KEYS:
                 raise unknown_name(f"configuration key in {source}:", key, _KEYS)
             merged[key] = _checked(key, value, source)
-            if key in BUDGETED and "budget" not in values:
+            if key in _BUDGETED and "budget" not in values:
                 merged["budget"] = _without(key, merged.get("budget", {}))
     return RunConfig(**merged)
 
@@ -94,8 +94,8 @@ def preset_summary(name: str) -> str:
 
 _KEYS = [known.name for known in fields(RunConfig)]
 _LISTS = ("datasets", "classifiers", "defenses", "references", "attacks")
-BUDGETED = ("n", "draws", "latency_batch")
-_COUNTS = ("n", "draws", "batch_size", "latency_batch")
+_BUDGETED = ("n", "draws", "latency_batch")
+_COUNTS = (*_BUDGETED, "batch_size")
 
 
 def _preset(name: str) -> dict[str, Any]:
@@ -141,8 +141,8 @@ def _budget(value: Any, source: str) -> dict[str, dict[str, int]]:
         raise UserError(f"budget in {source} must be tables, [budget.DEFENSE], not {value!r}")
     for counts in value.values():
         for key in counts:
-            if key not in BUDGETED:
-                raise unknown_name(f"key of a budget in {source}:", key, BUDGETED)
+            if key not in _BUDGETED:
+                raise unknown_name(f"key of a budget in {source}:", key, _BUDGETED)
     return {
         name: {key: _checked(key, count, source) for key, count in counts.items()} for name, counts in value.items()
     }

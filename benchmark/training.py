@@ -135,6 +135,7 @@ class Training:
         """
         parts = {"model": model, **others}
         start = self._restore(parts)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._console.print(f"log: {self.folder}")
         begun = time.monotonic()
         for epoch in range(start, self.settings.epochs):
@@ -220,7 +221,6 @@ class Training:
             torch.save(state, partial)
 
     def _log(self, model: Any) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "history.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, ["epoch", *(name for name in self._history[0] if name != "epoch")])
             writer.writeheader()

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defenses.base import Defense, FitContext
+from defenses.errors import at_least_one, not_negative
 from defenses.registry import register_defense
 
 SIDE = 32
@@ -31,12 +32,8 @@ class CAE(Defense):
 
     def __init__(self, *, against: str = "fgsm", eps: float = 0.6, latent_dim: int = 10, noise: float = 1.0) -> None:
         super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"latent_dim must be at least 1, not {latent_dim}")
-        if noise < 0:
-            raise ValueError(f"noise must not be negative, got {noise}")
-        if eps < 0:
-            raise ValueError(f"eps must not be negative, got {eps}")
+        at_least_one(latent_dim=latent_dim)
+        not_negative(noise=noise, eps=eps)
         self.against = against
         self.eps = eps
         self.latent_dim = latent_dim
@@ -85,7 +82,9 @@ class CAE(Defense):
         for _ in context.epochs(model=self, optimizer=optimizer):
             self.train()
             for i in context.batches():
-                loss = F.mse_loss(self.purify(x_adv[i].to(context.device)), x[i].to(context.device))
+                with context.autocast():
+                    purified = self.purify(x_adv[i].to(context.device))
+                loss = F.mse_loss(purified.float(), x[i].to(context.device))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from defenses.base import Defense, FitContext
+from defenses.errors import at_least_one, not_negative, positive
 from defenses.registry import register_defense
 from defenses.wgan import LATENT_DIM, WGAN, Generator
 
@@ -46,17 +47,11 @@ class DefenseGAN(Defense):
         z_init: float = 1.0, z_radius: float | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        for name, count in (("steps", steps), ("restarts", restarts)):
-            if count < 1:
-                raise ValueError(f"{name} must be at least 1, not {count}")
-        if step_size <= 0:
-            raise ValueError(f"step_size must be positive, not {step_size:g}")
+        at_least_one(steps=steps, restarts=restarts)
+        positive(step_size=step_size, z_radius=z_radius)
+        not_negative(z_init=z_init)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), not be {momentum:g}")
-        if z_init < 0:
-            raise ValueError(f"z_init must not be negative, got {z_init:g}")
-        if z_radius is not None and z_radius <= 0:
-            raise ValueError(f"z_radius must be positive, or none, not {z_radius:g}")
         self.steps = steps
         self.restarts = restarts
         self.step_size = step_size

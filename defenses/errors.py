@@ -10,6 +10,27 @@ class UserError(ValueError):
     """A value that cannot be used; the message names it and the valid choices."""
 
 
+def at_least_one(**counts: int) -> None:
+    """Raise ``ValueError`` for the first count below 1, by its option's name."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, not {count}")
+
+
+def positive(**values: float | None) -> None:
+    """Raise ``ValueError`` for the first value that is not positive; None is an option that is not used."""
+    for name, value in values.items():
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be positive, not {value:g}")
+
+
+def not_negative(**values: float) -> None:
+    """Raise ``ValueError`` for the first negative value."""
+    for name, value in values.items():
+        if value < 0:
+            raise ValueError(f"{name} must not be negative, got {value:g}")
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """Return the error for a name that is not among ``valid``, with the nearest one where there is one."""
     choices = sorted(valid)

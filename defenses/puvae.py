@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defenses.base import Defense, FitContext
+from defenses.errors import at_least_one, not_negative
+from defenses.layers import doubling
 from defenses.registry import register_defense
 
 CHANNELS = 32
@@ -43,12 +45,8 @@ class PuVAE(Defense):
         self, *, latent_dim: int = 32, hidden: int = 512, stride: int = 2, corruption: float = 0.6, noise: float = 0.1
     ) -> None:
         super().__init__()
-        for name, size in (("latent_dim", latent_dim), ("hidden", hidden), ("stride", stride)):
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}")
-        for name, deviation in (("corruption", corruption), ("noise", noise)):
-            if deviation < 0:
-                raise ValueError(f"{name} must not be negative, got {deviation:g}")
+        at_least_one(latent_dim=latent_dim, hidden=hidden, stride=stride)
+        not_negative(corruption=corruption, noise=noise)
         self.latent_dim = latent_dim
         self.hidden = hidden
         self.stride = stride
@@ -76,9 +74,9 @@ class PuVAE(Defense):
             nn.Linear(self.latent_dim + num_classes, 512), nn.ReLU(),
             nn.Linear(512, CHANNELS * start[0] * start[1]), nn.ReLU(),
             nn.Unflatten(1, (CHANNELS, *start)),
-            _doubling(CHANNELS, CHANNELS), nn.ReLU(),
-            _doubling(CHANNELS, CHANNELS), nn.ReLU(),
-            _doubling(CHANNELS, channels),
+            doubling(CHANNELS, CHANNELS), nn.ReLU(),
+            doubling(CHANNELS, CHANNELS), nn.ReLU(),
+            doubling(CHANNELS, channels),
         )  # fmt: skip
         self.size = height, width
 
@@ -164,7 +162,3 @@ class PuVAE(Defense):
             purified = self.purify(self._corrupt(images) if corrupt else images)
             correct += int((context.classifier(purified).argmax(dim=1).cpu() == labels).sum())
         return correct / len(y)
-
-
-def _doubling(channels: int, out: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(channels, out, 5, stride=2, padding=2, output_padding=1)

@@ -13,6 +13,7 @@ from torch.optim import Adam
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from defenses.base import FitContext
+from defenses.layers import doubling
 
 LATENT_DIM = 128
 PENALTY = 10.0
@@ -34,9 +35,9 @@ class Generator(nn.Module):
         self.quarter = height // 4, width // 4
         self.start = -(-height // 8), -(-width // 8)
         self.project = nn.Linear(LATENT_DIM, 256 * self.start[0] * self.start[1])
-        self.up1 = _doubling(256, 128)
-        self.up2 = _doubling(128, 64)
-        self.up3 = _doubling(64, channels)
+        self.up1 = doubling(256, 128)
+        self.up2 = doubling(128, 64)
+        self.up3 = doubling(64, channels)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the images of latent codes."""
@@ -147,7 +148,3 @@ class WGAN:
 
     def _codes(self, n: int) -> Tensor:
         return torch.randn(n, LATENT_DIM, device=self.context.device)
-
-
-def _doubling(channels: int, out: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(channels, out, 5, stride=2, padding=2, output_padding=1)

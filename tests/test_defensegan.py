@@ -6,8 +6,8 @@ import csv
 
 import pytest
 import torch
+from make_training import make_training
 from safetensors.torch import load_file
-from test_training import make_training
 
 from benchmark.registries import DEFENSES
 from defenses import defensegan
@@ -120,7 +120,7 @@ def test_without_a_random_start_it_is_deterministic():
         ("restarts=-1", "restarts must be at least 1, not -1"),
         ("step_size=0", "step_size must be positive, not 0"),
         ("momentum=1", r"momentum must lie in \[0, 1\), not be 1"),
-        ("z_radius=0", "z_radius must be positive, or none, not 0"),
+        ("z_radius=0", "z_radius must be positive, not 0"),
     ],
 )
 def test_bad_options_are_told(options, message):

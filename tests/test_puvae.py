@@ -7,7 +7,7 @@ import contextlib
 import pytest
 import torch
 import torch.nn.functional as F
-from test_training import make_training
+from make_training import make_training
 from torch.distributions import Normal, kl_divergence
 
 from benchmark.registries import DEFENSES

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SHAPES, needs_training_split
+from make_training import make_training
 
 from attacks.guard import distances
 from benchmark import zoo
@@ -23,13 +24,6 @@ from benchmark.training import Settings, Target, Training
 from defenses.errors import UserError
 
 CPU = torch.device("cpu")
-
-
-def make_training(shapes, epochs=3, batch_size=16, **more) -> Training:
-    images, classifier = shapes
-    data = {"train": images, "validation": Images(images.x[:20], images.y[:20])}
-    settings = Settings(epochs, batch_size, **more)
-    return Training("test", ["identity"], data, settings, CPU, Target(classifier, "weights", "key"))
 
 
 @pytest.fixture

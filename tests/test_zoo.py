@@ -14,6 +14,10 @@ from defenses.errors import UserError
 
 SHIPPED = list(zoo.entries([SHIPPED_ZOO]))
 CPU = torch.device("cpu")
+FACTS = {
+    "kind": "classifier", "name": "x", "label": "x", "dataset": "d", "classifier": None, "options": {},
+    "command": "", "seed": 0, "epochs": 1, "train_images": 1, "validation": {}, "date": "", "versions": {},
+}  # fmt: skip
 
 
 def test_the_manifest_names_every_file_and_no_other():
@@ -58,24 +62,16 @@ def test_weights_that_are_not_there_say_what_is_and_how_to_train_them():
 
 def test_a_new_training_replaces_the_entry_of_the_same_identity(tmp_path):
     model = torch.nn.Linear(2, 2)
-    facts = {
-        "kind": "classifier", "name": "x", "label": "x", "dataset": "d", "classifier": None, "options": {},
-        "command": "", "seed": 0, "epochs": 1, "train_images": 1, "validation": {}, "date": "", "versions": {},
-    }  # fmt: skip
-    zoo.add(tmp_path, model, **facts)
-    zoo.add(tmp_path, model, **{**facts, "seed": 1})
-    zoo.add(tmp_path, model, **{**facts, "dataset": "e"})
+    zoo.add(tmp_path, model, **FACTS)
+    zoo.add(tmp_path, model, **{**FACTS, "seed": 1})
+    zoo.add(tmp_path, model, **{**FACTS, "dataset": "e"})
     assert [(w.dataset, w.seed) for w in zoo.entries([tmp_path])] == [("d", 1), ("e", 0)]
 
 
 def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path):
-    facts = {
-        "kind": "classifier", "name": "x", "label": "x", "dataset": "d", "classifier": None, "options": {},
-        "command": "", "seed": 0, "epochs": 1, "train_images": 1, "validation": {}, "date": "", "versions": {},
-    }  # fmt: skip
     model, loaded = torch.nn.Linear(50, 50), torch.nn.Linear(50, 50)
-    whole = zoo.add(tmp_path, model, **facts).path.stat().st_size
-    stored = zoo.add(tmp_path, model, half=True, **facts)
+    whole = zoo.add(tmp_path, model, **FACTS).path.stat().st_size
+    stored = zoo.add(tmp_path, model, half=True, **FACTS)
     assert stored.path.stat().st_size < 0.6 * whole
     zoo.load_into(loaded, stored)
     assert loaded.weight.dtype == torch.float32
@@ -83,11 +79,7 @@ def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path):
 
 
 def test_options_that_differ_in_a_sign_have_files_of_their_own(tmp_path):
-    facts = {
-        "kind": "defense", "name": "x", "label": "x", "dataset": "d", "classifier": None, "command": "", "seed": 0,
-        "epochs": 1, "train_images": 1, "validation": {}, "date": "", "versions": {},
-    }  # fmt: skip
-    made = [zoo.add(tmp_path, torch.nn.Linear(2, 2), **facts, options={"shift": shift}) for shift in (-1, 1)]
+    made = [zoo.add(tmp_path, torch.nn.Linear(2, 2), **{**FACTS, "options": {"shift": shift}}) for shift in (-1, 1)]
     assert made[0].file != made[1].file
     assert all(file_digest(w.path) == w.sha256 for w in made)
 

@@ -1,0 +1,15 @@
+"""A training of seconds on generated images, for tests."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmark.data import Images
+from benchmark.training import Settings, Target, Training
+
+
+def make_training(shapes, epochs=3, batch_size=16, **more) -> Training:
+    images, classifier = shapes
+    data = {"train": images, "validation": Images(images.x[:20], images.y[:20])}
+    settings = Settings(epochs, batch_size, **more)
+    return Training("test", ["identity"], data, settings, torch.device("cpu"), Target(classifier, "weights", "key"))
