@@ -33,24 +33,32 @@ class PuVAE(Defense):
     corruption:
         In training, the encoder sees each image under Gaussian noise, of a standard deviation drawn from
         [0, corruption] (the paper's: 0). Without it the encoder meets large perturbations unprepared: docs/puvae.md.
-    noise:
-        In use, the deviation of z is multiplied by this (in training by 1); 0: no randomness.
+    wrong_labels:
+        In training, each image is also decoded under one wrong label, drawn at random; its divergence, and the
+        cross-entropy that asks the classifier for that wrong label, enter the loss times this (the paper's: 0).
+        Without it the codes under wrong labels, which purification compares, have never been trained.
+    code_scale, noise:
+        In use, the mean of z is multiplied by the first (the paper's: 1), its deviation by the second (in training
+        both by 1; 0: no randomness). Shorter codes are less able to imitate what an attack has added.
     """
 
     training_knowledge = "classifier"
-    inference_options = frozenset({"noise"})
-    shown_options = frozenset({"hidden", "stride", "corruption"})
+    inference_options = frozenset({"code_scale", "noise"})
+    shown_options = frozenset({"hidden", "stride", "corruption", "wrong_labels"})
 
     def __init__(
-        self, *, latent_dim: int = 32, hidden: int = 512, stride: int = 2, corruption: float = 0.6, noise: float = 0.1
-    ) -> None:
+        self, *, latent_dim: int = 32, hidden: int = 512, stride: int = 2, corruption: float = 0.6,
+        wrong_labels: float = 1.0, code_scale: float = 0.7, noise: float = 0.1,
+    ) -> None:  # fmt: skip
         super().__init__()
         at_least_one(latent_dim=latent_dim, hidden=hidden, stride=stride)
-        not_negative(corruption=corruption, noise=noise)
+        not_negative(corruption=corruption, wrong_labels=wrong_labels, code_scale=code_scale, noise=noise)
         self.latent_dim = latent_dim
         self.hidden = hidden
         self.stride = stride
         self.corruption = corruption
+        self.wrong_labels = wrong_labels
+        self.code_scale = code_scale
         self.noise = noise
         self.stochastic = noise > 0
 
@@ -97,10 +105,15 @@ class PuVAE(Defense):
 
     def purify(self, x: Tensor) -> Tensor:
         """Encode and decode under all labels in one batch; return the reconstruction nearest to each image."""
+        return self._nearest(x, self.code_scale)
+
+    def _nearest(self, x: Tensor, code_scale: float) -> Tensor:
         labels = torch.eye(self.num_classes, device=x.device)
         features = self.features(x).repeat_interleave(self.num_classes, dim=0)
         mean, deviation = self.encode(features, labels.repeat(len(x), 1))
-        z = mean if self.noise == 0 else mean + self.noise * deviation * torch.randn_like(mean)
+        z = code_scale * mean
+        if self.noise:
+            z = z + self.noise * deviation * torch.randn_like(mean)
         images = self.reconstruct(z, labels.repeat(len(x), 1)).unflatten(0, (len(x), self.num_classes))
         errors = (images - x[:, None]).square().mean(dim=(2, 3, 4))
         nearest: Tensor = images[torch.arange(len(x), device=x.device), errors.argmin(dim=1)]
@@ -137,15 +150,27 @@ class PuVAE(Defense):
 
     def _terms(self, x: Tensor, y: Tensor, context: FitContext) -> Tensor:
         """Return reconstruction (binary cross-entropy), Kullback-Leibler divergence and classifier's loss."""
-        labels = F.one_hot(y, self.num_classes).to(x.dtype)
         with context.autocast():
-            mean, deviation = self.encode(self.features(self._corrupt(x)), labels)
+            features = self.features(self._corrupt(x))
+        images, divergence, cross_entropy = self._decoded(features, y, context)
+        reconstruction = F.binary_cross_entropy_with_logits(images, x, reduction="sum") / len(x)
+        if self.wrong_labels:
+            wrong = (y + torch.randint_like(y, 1, self.num_classes)) % self.num_classes
+            _, wrong_divergence, wrong_cross_entropy = self._decoded(features, wrong, context)
+            divergence = divergence + self.wrong_labels * wrong_divergence
+            cross_entropy = cross_entropy + self.wrong_labels * wrong_cross_entropy
+        return torch.stack([reconstruction, divergence, cross_entropy])
+
+    def _decoded(self, features: Tensor, y: Tensor, context: FitContext) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode a draw of z under the labels ``y``: images before the sigmoid, divergence, cross-entropy."""
+        labels = F.one_hot(y, self.num_classes).to(features.dtype)
+        with context.autocast():
+            mean, deviation = self.encode(features, labels)
             mean, deviation = mean.float(), deviation.float()
             images = self._decode(mean + deviation * torch.randn_like(mean), labels).float()
             scores = context.classifier(images.sigmoid()).float()
-        reconstruction = F.binary_cross_entropy_with_logits(images, x, reduction="sum") / len(x)
         divergence = 0.5 * (mean**2 + deviation**2 - 2 * deviation.log() - 1).mean()
-        return torch.stack([reconstruction, divergence, F.cross_entropy(scores, y)])
+        return images, divergence, F.cross_entropy(scores, y)
 
     def _corrupt(self, x: Tensor) -> Tensor:
         if self.corruption == 0:
@@ -159,6 +184,7 @@ class PuVAE(Defense):
         correct = 0
         for batch, labels in zip(x.split(500), y.split(500), strict=True):
             images = batch.to(context.device)
-            purified = self.purify(self._corrupt(images) if corrupt else images)
+            # With codes as they are trained: what is in use must not decide which epoch is kept.
+            purified = self._nearest(self._corrupt(images) if corrupt else images, code_scale=1.0)
             correct += int((context.classifier(purified).argmax(dim=1).cpu() == labels).sum())
         return correct / len(y)

@@ -1,6 +1,6 @@
 """The study behind docs/defensegan.md: Defense-GAN's options, one at a time, on validation images, gray-box.
 
-    python docs/defensegan_study.py measure --dataset mnist --weights LOG_FOLDER_OF_THE_TRAINING
+    python docs/defensegan_study.py measure --dataset mnist --weights LOG_FOLDER_OF_THE_TRAINING --kept 60
     python docs/defensegan_study.py plot
 
 ``measure`` adds the rows that docs/defensegan/study.csv lacks; ``plot`` draws what is there.
@@ -34,11 +34,11 @@ OUT = Path(__file__).parent / "defensegan"
 TABLE = OUT / "study.csv"
 CONDITIONS = (("clean", 0.0), ("fgsm", 0.3), ("pgd", 0.3))
 BASE: dict[str, Any] = {
-    "steps": 50, "restarts": 10, "step_size": 10.0, "momentum": 0.7, "z_init": 1.0, "z_radius": None,
+    "steps": 25, "restarts": 10, "step_size": 10.0, "momentum": 0.7, "z_init": 1.0, "z_radius": None,
 }  # fmt: skip
 VARIED: dict[str, tuple[Any, ...]] = {
     "steps": (12, 25, 50, 100, 200),
-    "restarts": (1, 4, 10, 20),
+    "restarts": (1, 4, 10, 20, 40),
     "step_size": (3.0, 10.0, 30.0),
     "momentum": (0.0, 0.7, 0.9),
     "z_init": (0.0884, 0.3, 1.0),
@@ -57,15 +57,14 @@ def settings() -> Iterator[dict[str, Any]]:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Add the missing rows of one dataset: the base on every snapshot, all settings on the last."""
+    """Add the missing rows of one dataset: all settings on the epoch that was kept, the base on every snapshot."""
     images, classifier, attacked = _attacked(args)
-    snapshots = sorted(args.weights.glob("epoch-*.safetensors"))
-    if not snapshots:
-        raise SystemExit(f"{args.weights} holds no epoch-*.safetensors")
+    snapshots = {int(path.stem.removeprefix("epoch-")): path for path in args.weights.glob("epoch-*.safetensors")}
+    if args.kept not in snapshots:
+        raise SystemExit(f"{args.weights} holds no snapshot of epoch {args.kept}, but of {sorted(snapshots)}")
     done = {_key(row) for row in _rows()}
-    for path in reversed(snapshots):
-        epoch = int(path.stem.removeprefix("epoch-"))
-        for options in settings() if path == snapshots[-1] else (BASE,):
+    for epoch, path in sorted(snapshots.items(), key=lambda item: item[0] != args.kept):
+        for options in settings() if epoch == args.kept else (BASE,):
             for (attack, eps), x in attacked.items():
                 row = {"dataset": args.dataset, "epoch": epoch, **options, "attack": attack, "eps": eps, "n": args.n}
                 if _key(row) not in done:
@@ -125,8 +124,9 @@ def plot(_: argparse.Namespace) -> None:
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
         _draw(f"{dataset}-training", {"epoch": [row for row in mine if _is(row, BASE)]})
-        last = [row for row in mine if int(row["epoch"]) == max(int(row["epoch"]) for row in mine)]
-        _draw(f"{dataset}-options", {option: [r for r in last if _is(r, BASE, but=option)] for option in VARIED})
+        kept = max((row["epoch"] for row in mine if not _is(row, BASE)), key=int)
+        at_kept = [row for row in mine if row["epoch"] == kept]
+        _draw(f"{dataset}-options", {option: [r for r in at_kept if _is(r, BASE, but=option)] for option in VARIED})
 
 
 def _is(row: dict[str, str], options: dict[str, Any], but: str = "") -> bool:
@@ -169,6 +169,7 @@ def main() -> None:
     measuring = commands.add_parser("measure")
     measuring.add_argument("--dataset", default="mnist")
     measuring.add_argument("--weights", type=Path, required=True, help="folder of epoch-*.safetensors")
+    measuring.add_argument("--kept", type=int, required=True, help="the epoch whose weights are used")
     measuring.add_argument("-n", type=int, default=200)
     measuring.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     measuring.set_defaults(run=measure)

@@ -12,6 +12,7 @@ from torch.distributions import Normal, kl_divergence
 
 from benchmark.registries import DEFENSES
 from defenses.errors import UserError
+from defenses.puvae import PuVAE
 
 
 def make(shape=(1, 28, 28), num_classes=10, **options):
@@ -27,7 +28,7 @@ def make(shape=(1, 28, 28), num_classes=10, **options):
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 @torch.no_grad()
 def test_the_choice_is_that_of_a_plain_loop_over_images_and_labels(noise, mnist):
-    defense, x = make(noise=noise), mnist[0].x[:12]
+    defense, x = make(noise=noise, code_scale=0.7), mnist[0].x[:12]
     torch.manual_seed(0)
     draws = torch.randn(12, 10, 32)
     expected, chosen = [], []
@@ -36,7 +37,7 @@ def test_the_choice_is_that_of_a_plain_loop_over_images_and_labels(noise, mnist)
         for k in range(10):
             label = F.one_hot(torch.tensor([k]), 10).float()
             mean, deviation = defense.encode(defense.features(x[i : i + 1]), label)
-            candidates.append(defense.reconstruct(mean + noise * deviation * draws[i, k], label)[0])
+            candidates.append(defense.reconstruct(0.7 * mean + noise * deviation * draws[i, k], label)[0])
         chosen.append(min(range(10), key=lambda k: float((candidates[k] - x[i]).square().mean().sqrt())))
         expected.append(candidates[chosen[-1]])
     torch.manual_seed(0)
@@ -60,24 +61,50 @@ def test_without_noise_it_is_deterministic(mnist):
     assert torch.equal(quiet.purify(x), quiet.purify(x))
 
 
+class Context:
+    """What the loss asks of a training."""
+
+    autocast = staticmethod(contextlib.nullcontext)
+
+    def __init__(self, classifier):
+        self.classifier = classifier
+
+
 def test_the_terms_of_the_loss_are_the_textbooks(shapes):
     images, classifier = shapes
-    defense = make((3, 32, 32), 4, corruption=0.0)
-
-    class Context:
-        autocast = staticmethod(contextlib.nullcontext)
-
-    Context.classifier = classifier
+    defense = make((3, 32, 32), 4, corruption=0.0, wrong_labels=0.0)
     torch.manual_seed(0)
-    reconstruction, divergence, cross_entropy = defense._terms(images.x, images.y, Context)
-    labels = F.one_hot(images.y, 4).float()
-    mean, deviation = defense.encode(defense.features(images.x), labels)
-    torch.manual_seed(0)
-    rebuilt = defense.reconstruct(mean + deviation * torch.randn_like(mean), labels)
-    expected = F.binary_cross_entropy(rebuilt.double().clamp(1e-12, 1 - 1e-12), images.x.double(), reduction="sum")
-    assert float(reconstruction.detach()) == pytest.approx(float(expected) / len(images.x), rel=1e-4)
+    with torch.no_grad():
+        reconstruction, divergence, cross_entropy = defense._terms(images.x, images.y, Context(classifier))
+        labels = F.one_hot(images.y, 4).float()
+        mean, deviation = defense.encode(defense.features(images.x), labels)
+        torch.manual_seed(0)
+        rebuilt = defense.reconstruct(mean + deviation * torch.randn_like(mean), labels)
+        expected = F.binary_cross_entropy(rebuilt.double().clamp(1e-12, 1 - 1e-12), images.x.double(), reduction="sum")
+    assert float(reconstruction) == pytest.approx(float(expected) / len(images.x), rel=1e-4)
     assert torch.allclose(divergence, kl_divergence(Normal(mean, deviation), Normal(0.0, 1.0)).mean(), rtol=1e-4)
     assert torch.allclose(cross_entropy, F.cross_entropy(classifier(rebuilt), images.y), rtol=1e-4)
+
+
+def test_wrong_labels_add_their_own_divergence_and_cross_entropy_and_no_reconstruction(shapes, monkeypatch):
+    images, classifier = shapes
+    defense, drawn, decoded = make((3, 32, 32), 4, corruption=0.0, wrong_labels=0.5), [], PuVAE._decoded
+
+    def recorded(self, features, y, context):
+        result = decoded(self, features, y, context)
+        drawn.append((y, result))
+        return result
+
+    monkeypatch.setattr(PuVAE, "_decoded", recorded)
+    with torch.no_grad():
+        terms = defense._terms(images.x, images.y, Context(classifier))
+    (right, (rebuilt, *of_right)), (wrong, (_, *of_wrong)) = drawn
+    assert torch.equal(right, images.y)
+    assert not (wrong == images.y).any() and set(wrong.tolist()) == set(range(4))
+    expected = F.binary_cross_entropy_with_logits(rebuilt, images.x, reduction="sum") / len(images.x)
+    assert torch.allclose(
+        terms, torch.stack([expected, *(a + 0.5 * b for a, b in zip(of_right, of_wrong, strict=True))])
+    )
 
 
 def test_it_learns(shapes):
