@@ -17,6 +17,9 @@ RECONSTRUCTION, DIVERGENCE, CROSS_ENTROPY = 0.01, 0.1, 10.0
 MAX_GRADIENT = 0.1
 """The gradient's norm is clipped here: single images with a large cross-entropy else stall the reconstruction."""
 
+RATE_DECAY = 0.9
+"""The learning rate, 1e-3 at first, is multiplied by this after each epoch."""
+
 
 @register_defense("puvae")
 class PuVAE(Defense):
@@ -120,14 +123,15 @@ class PuVAE(Defense):
         return nearest
 
     def fit(self, context: FitContext) -> None:
-        """Minimise 0.01 reconstruction + 0.1 divergence + 10 cross-entropy of the frozen classifier: Adam 1e-3.
+        """Minimise 0.01 reconstruction + 0.1 divergence + 10 cross-entropy of the frozen classifier by Adam.
 
         The epoch kept is the one whose purified validation images, corrupted like those of training, the classifier
         gets right most often.
         """
         x, y = context.images("train"), context.labels("train")
         optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
-        for _ in context.epochs(model=self, optimizer=optimizer):
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, RATE_DECAY)
+        for _ in context.epochs(model=self, optimizer=optimizer, schedule=schedule):
             total = torch.zeros(3, device=context.device)
             for i in context.batches():
                 terms = self._terms(x[i].to(context.device), y[i].to(context.device), context)
@@ -137,6 +141,7 @@ class PuVAE(Defense):
                 nn.utils.clip_grad_norm_(self.parameters(), MAX_GRADIENT)
                 optimizer.step()
                 total += terms.detach() * len(i)
+            schedule.step()
             reconstruction, divergence, cross_entropy = (total / len(y)).tolist()
             accuracy = self._validate(context, corrupt=False)
             corrupted = self._validate(context, corrupt=True)
