@@ -16,7 +16,6 @@ RECONSTRUCTION, DIVERGENCE, CROSS_ENTROPY = 0.01, 0.1, 10.0
 """Weights of the three terms of the loss: a sum over pixels, a mean over latent dimensions, a mean over images."""
 MAX_GRADIENT = 0.1
 """The gradient's norm is clipped here: single images with a large cross-entropy else stall the reconstruction."""
-
 RATE_DECAY = 0.9
 """The learning rate, 1e-3 at first, is multiplied by this after each epoch."""
 

@@ -1,6 +1,6 @@
 """The study behind docs/defensegan.md: Defense-GAN's options, one at a time, on validation images, gray-box.
 
-    python docs/defensegan_study.py measure --dataset mnist --weights LOG_FOLDER_OF_THE_TRAINING --kept 60
+    python docs/defensegan_study.py measure --dataset mnist --weights LOG_FOLDER_OF_THE_TRAINING --epoch 20
     python docs/defensegan_study.py plot
 
 ``measure`` adds the rows that docs/defensegan/study.csv lacks; ``plot`` draws what is there.
@@ -57,14 +57,14 @@ def settings() -> Iterator[dict[str, Any]]:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Add the missing rows of one dataset: all settings on the epoch that was kept, the base on every snapshot."""
+    """Add the missing rows of one dataset: all settings on one epoch, the base on every snapshot."""
     images, classifier, attacked = _attacked(args)
     snapshots = {int(path.stem.removeprefix("epoch-")): path for path in args.weights.glob("epoch-*.safetensors")}
-    if args.kept not in snapshots:
-        raise SystemExit(f"{args.weights} holds no snapshot of epoch {args.kept}, but of {sorted(snapshots)}")
+    if args.epoch not in snapshots:
+        raise SystemExit(f"{args.weights} holds no snapshot of epoch {args.epoch}, but of {sorted(snapshots)}")
     done = {_key(row) for row in _rows()}
-    for epoch, path in sorted(snapshots.items(), key=lambda item: item[0] != args.kept):
-        for options in settings() if epoch == args.kept else (BASE,):
+    for epoch, path in sorted(snapshots.items(), key=lambda item: item[0] != args.epoch):
+        for options in settings() if epoch == args.epoch else (BASE,):
             for (attack, eps), x in attacked.items():
                 row = {"dataset": args.dataset, "epoch": epoch, **options, "attack": attack, "eps": eps, "n": args.n}
                 if _key(row) not in done:
@@ -124,9 +124,9 @@ def plot(_: argparse.Namespace) -> None:
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
         _draw(f"{dataset}-training", {"epoch": [row for row in mine if _is(row, BASE)]})
-        kept = max((row["epoch"] for row in mine if not _is(row, BASE)), key=int)
-        at_kept = [row for row in mine if row["epoch"] == kept]
-        _draw(f"{dataset}-options", {option: [r for r in at_kept if _is(r, BASE, but=option)] for option in VARIED})
+        epoch = max((row["epoch"] for row in mine if not _is(row, BASE)), key=int)
+        there = [row for row in mine if row["epoch"] == epoch]
+        _draw(f"{dataset}-options", {option: [r for r in there if _is(r, BASE, but=option)] for option in VARIED})
 
 
 def _is(row: dict[str, str], options: dict[str, Any], but: str = "") -> bool:
@@ -169,7 +169,7 @@ def main() -> None:
     measuring = commands.add_parser("measure")
     measuring.add_argument("--dataset", default="mnist")
     measuring.add_argument("--weights", type=Path, required=True, help="folder of epoch-*.safetensors")
-    measuring.add_argument("--kept", type=int, required=True, help="the epoch whose weights are used")
+    measuring.add_argument("--epoch", type=int, required=True, help="the epoch whose options are varied")
     measuring.add_argument("-n", type=int, default=200)
     measuring.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     measuring.set_defaults(run=measure)
