@@ -13,6 +13,7 @@ from benchmark.paths import SHIPPED_ZOO
 from leaderboard import page
 from leaderboard.store import Store
 
+PAPERS_DEFENSEGAN = "defensegan[steps=200,restarts=10,z_init=0.0884]"
 BOARD = Path(__file__).parent.parent / "leaderboard"
 
 
@@ -32,16 +33,19 @@ def test_every_row_was_computed_with_shipped_weights():
 
 
 @pytest.mark.parametrize(
-    "flags",
+    ("preset", "flags"),
     [
-        {},
-        {"attacks": ["fgsm"], "eps": [0.6], "n": 10000, "draws": 2},
-        {"attacks": ["pgd"], "eps": [0.15], "n": 10000, "draws": 2},
+        ("standard", {}),
+        ("paper", {"attacks": ["fgsm"], "eps": [0.6]}),
+        ("paper", {"attacks": ["pgd"], "eps": [0.15]}),
+        ("paper", {"attacks": ["fgsm"], "eps": [0.3], "defenses": ["defensegan", "puvae"]}),
+        ("paper", {"attacks": ["pgd"], "eps": [0.3], "defenses": ["defensegan", "puvae"], "n": 500}),
+        ("paper", {"attacks": ["fgsm", "pgd"], "eps": [0.3], "defenses": [PAPERS_DEFENSEGAN], "n": 100}),
     ],
-    ids=["standard", "fgsm-10000", "pgd-10000"],
+    ids=["standard", "fgsm .6", "pgd .15", "fgsm .3", "pgd .3", "the paper's Defense-GAN"],
 )
-def test_the_presets_cells_are_all_there(flags):
-    asked = config.load("standard", None, {**flags, "latency": False})
+def test_the_presets_cells_are_all_there(preset, flags):
+    asked = config.load(preset, None, {**flags, "latency": False})
     plan = grid.plan(asked, torch.device("cpu"), None, None)
     stored = {result.key for result in Store(BOARD / "published").results() if result.ok}
     assert {cell.key for cell in plan.cells} <= stored
