@@ -12,7 +12,7 @@ from torch.distributions import Normal, kl_divergence
 
 from benchmark.registries import DEFENSES
 from defenses.errors import UserError
-from defenses.puvae import PuVAE
+from defenses.puvae import CODE_SCALES, PuVAE
 
 
 def make(shape=(1, 28, 28), num_classes=10, **options):
@@ -116,6 +116,38 @@ def test_it_learns(shapes):
     assert training._history[-1]["reconstruction"] < training._history[0]["reconstruction"]
     assert training.best["accuracy"] > 0.5
     assert all(parameter.grad is None for parameter in training.classifier.parameters())
+
+
+def test_the_scale_that_training_chose_is_kept_with_the_weights_and_used(mnist):
+    x = mnist[0].x[:4]
+    chosen = make(noise=0.0)
+    chosen.chosen_scale.fill_(0.5)
+    again, asked = make(noise=0.0), make(noise=0.0, code_scale=0.5)
+    again.load_state_dict(chosen.state_dict())
+    assert torch.equal(again.purify(x), asked.purify(x))
+    assert not torch.equal(again.purify(x), make(noise=0.0).purify(x))
+
+
+@pytest.mark.parametrize(
+    ("clean", "attacked", "expected"),
+    [
+        ((0.90, 0.90, 0.90, 0.90, 0.90, 0.90), (0.1, 0.2, 0.4, 0.3, 0.2, 0.1), 0.8),
+        ((0.90, 0.89, 0.88, 0.86, 0.84, 0.80), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 0.7),
+        ((0.90, 0.80, 0.80, 0.80, 0.80, 0.80), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 1.0),
+    ],
+)
+def test_the_scale_is_the_best_under_attack_that_can_be_afforded(clean, attacked, expected, monkeypatch):
+    class Parts:
+        def images(self, split):
+            return "clean"
+
+        def adversarial(self, attack, eps, split):
+            assert (attack, eps, split) == ("fgsm", 0.3, "validation")
+            return "attacked"
+
+    tables = {"clean": clean, "attacked": attacked}
+    monkeypatch.setattr(PuVAE, "_accuracy", lambda self, c, x, scale, noise: tables[x][CODE_SCALES.index(scale)])
+    assert make()._choose_scale(Parts()) == expected
 
 
 @pytest.mark.parametrize(
