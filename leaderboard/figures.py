@@ -33,13 +33,14 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
     attacks = [attack for attack in board.attacks if board.sizes(attack)[0].norm == "linf"]
     if not attacks:
         return None
-    figure = Figure(figsize=(1.2 + 3.1 * len(attacks), 3.5), layout="constrained")
+    figure = Figure(figsize=(1.2 + 3.1 * len(attacks), 4.0), layout="constrained")
     panels = figure.subplots(1, len(attacks), sharex=True, sharey=True, squeeze=False)[0]
     for panel, attack in zip(panels, attacks, strict=True):
         _curve_panel(panel, board, attack)
     panels[0].set_ylabel("accuracy (%)")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
+    across = max(1, int(figure.get_figwidth() / max(0.6 + 0.07 * len(label) for label in labels)))  # in inches
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(across, 4), frameon=False, fontsize=9)
     figure.suptitle(f"{board.dataset}, {board.classifier}: gray-box accuracy, 95 % intervals", fontsize=10)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{stem}.png", dpi=130)
