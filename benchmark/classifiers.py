@@ -24,6 +24,8 @@ class Recipe:
     weight_decay: float = 1e-4
     shift: int = 0
     """Augmentation: each image is moved by up to so many pixels."""
+    warm_up: int = 0
+    """In adversarial training, the perturbation grows to its full size over so many epochs."""
 
 
 class Classifier(nn.Module):
@@ -35,6 +37,8 @@ class Classifier(nn.Module):
     recipe: ClassVar[Recipe] = Recipe(epochs=10, batch_size=128, peak_lr=1e-3)
     trained: ClassVar[bool] = True
     """It needs weights; a classifier that says False is used as it is constructed."""
+    adversarial_eps: float = 0.0
+    """The Linf size of the attack that training meets; 0: training is on clean images."""
     version: ClassVar[str] = "1"
     spec: Spec
 
@@ -63,6 +67,23 @@ class ModelA(Classifier):
         """Return logits ``(N, K)``."""
         logits: Tensor = self.layers(x - 0.5)
         return logits
+
+
+@register_classifier("model_a_at")
+class ModelAAdversarial(ModelA):
+    """``model_a`` trained on PGD's images of size ``eps``, without dropout (adversarial training, Madry et al. 2018).
+
+    The positive control: a classifier that is robust by itself, for purifiers to be compared with and audits to clear.
+    """
+
+    recipe = Recipe(epochs=25, batch_size=128, peak_lr=1e-3, weight_decay=0.0, warm_up=8)
+
+    def __init__(self, shape: tuple[int, int, int], num_classes: int, *, eps: float = 0.3) -> None:
+        super().__init__(shape, num_classes)
+        self.adversarial_eps = eps
+        for layer in self.layers:
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
 
 
 @register_classifier("vgg16")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from rich.console import Console
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -21,9 +20,10 @@ from torchvision.utils import save_image
 from attacks import guard
 from attacks.base import Attack
 from benchmark import zoo
-from benchmark.classifiers import Classifier, Recipe, augment
+from benchmark.classifiers import Classifier
 from benchmark.data import ImageDataset, Images
 from benchmark.environment import versions
+from benchmark.fitting import fit_classifier
 from benchmark.keys import keyed_seed
 from benchmark.models import training_spec
 from benchmark.paths import cache_dir
@@ -253,32 +253,8 @@ def train_classifier(
     identity += [classifier.version, asdict(classifier.recipe), CLASSIFIERS.source_digest(spec.name)]
     training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device)
     classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_classifier(classifier, training, classifier.recipe)
+    fit_classifier(classifier, training)
     return _finish(training, classifier, folder, "classifier", spec, dataset.spec.name, None)
-
-
-def fit_classifier(classifier: nn.Module, training: Training, recipe: Recipe) -> None:
-    """Minimise cross-entropy with AdamW under a one-cycle schedule; keep the epoch of best validation accuracy."""
-    settings, device = training.settings, training.device
-    x, y = training.images("train"), training.labels("train")
-    optimizer = torch.optim.AdamW(classifier.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
-    steps = -(-len(y) // settings.batch_size) * settings.epochs
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps)
-    for _ in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
-        classifier.train()
-        total = 0.0
-        for i in training.batches():
-            batch = augment(x[i].to(device), recipe)
-            with training.autocast():
-                logits = classifier(batch)
-            loss = F.cross_entropy(logits.float(), y[i].to(device))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(i)
-        accuracy = evaluate_accuracy(classifier, training.data["validation"], device)
-        training.report(accuracy, accuracy=accuracy, loss=total / len(y))
 
 
 def train_defense(
@@ -309,16 +285,6 @@ def _stored_images(path: Path) -> Tensor:
             return images
     except SafetensorError as error:
         raise UserError(f"cached training images {path} are damaged ({error}); remove the file") from error
-
-
-@torch.no_grad()
-def evaluate_accuracy(classifier: nn.Module, images: Images, device: torch.device) -> float:
-    """Return the share of images that the classifier gets right, in eval mode and float32."""
-    classifier.eval()
-    correct = 0
-    for x, y in zip(images.x.split(500), images.y.split(500), strict=True):
-        correct += int((classifier(x.to(device)).argmax(dim=1).cpu() == y).sum())
-    return correct / len(images.y)
 
 
 def _training_data(dataset: ImageDataset, data_dir: Path | None, settings: Settings) -> dict[Split, Images]:

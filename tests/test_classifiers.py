@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from benchmark.data import Images
+from benchmark.fitting import fit_classifier
 from benchmark.registries import CLASSIFIERS
-from benchmark.training import Settings, Training, fit_classifier
+from benchmark.training import Settings, Training
 
 
 def multiply_adds(model, shape) -> int:
@@ -50,7 +51,7 @@ def test_any_shape_and_number_of_classes(name, shape):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", ["model_a", "vgg16"])
+@pytest.mark.parametrize("name", ["model_a", "model_a_at[eps=0.1]", "vgg16"])
 def test_it_trains(name, precision):
     torch.manual_seed(0)
     model = CLASSIFIERS.create(name, (1, 28, 28), 2)
@@ -58,7 +59,7 @@ def test_it_trains(name, precision):
     data = Images(torch.rand(32, 1, 28, 28) * 0.2 + 0.6 * y[:, None, None, None], y)
     settings = Settings(epochs=4, batch_size=8, precision=precision)
     training = Training("test", [name], {"train": data, "validation": data}, settings, torch.device("cpu"))
-    fit_classifier(model, training, model.recipe)
+    fit_classifier(model, training)
     losses = [epoch["loss"] for epoch in training._history]
     assert losses[-1] < losses[0]
 

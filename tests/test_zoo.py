@@ -45,7 +45,7 @@ def test_shipped_weights_load(weights):
 
 @pytest.mark.parametrize(("dataset", "least"), [("mnist", 0.99), ("fashion_mnist", 0.915)])
 def test_model_a_is_accurate_on_the_whole_test_split(dataset, least):
-    from benchmark.training import evaluate_accuracy
+    from benchmark.fitting import evaluate_accuracy
 
     made = DATASETS.create(dataset)
     classifier, _ = load_classifier(CLASSIFIERS.spec("model_a"), made, CPU, [SHIPPED_ZOO])

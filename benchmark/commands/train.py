@@ -10,7 +10,7 @@ import torch
 from benchmark import zoo
 from benchmark.data import ImageDataset
 from benchmark.environment import pick_device
-from benchmark.grid import dataset_identity, identity
+from benchmark.identity import dataset_identity, identity
 from benchmark.models import load_classifier
 from benchmark.paths import user_zoo
 from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES

@@ -1,0 +1,113 @@
+"""Fitting a classifier: on images as they are, or as PGD makes them (adversarial training, Madry et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attacks import guard
+from benchmark.classifiers import Classifier, augment
+from benchmark.data import Images
+from benchmark.keys import keyed_seed
+from benchmark.registries import ATTACKS
+
+if TYPE_CHECKING:
+    from benchmark.training import Training
+
+ADVERSARY = "pgd[steps=7]"
+"""Attacks each training batch, from a random start in the ball."""
+JUDGE = "pgd[steps=20]"
+"""Attacks validation images after each epoch."""
+JUDGED_IMAGES = 1000
+
+
+def fit_classifier(classifier: Classifier, training: Training) -> None:
+    """Minimise cross-entropy with AdamW under a one-cycle schedule.
+
+    The epoch kept has the best validation accuracy: under attack, if training is adversarial.
+    """
+    settings, recipe, device = training.settings, classifier.recipe, training.device
+    x, y = training.images("train"), training.labels("train")
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
+    steps = -(-len(y) // settings.batch_size) * settings.epochs
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps)
+    adversary = _Adversary(classifier, training) if classifier.adversarial_eps else None
+    for epoch in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
+        total = 0.0
+        for step, i in enumerate(training.batches()):
+            batch, labels = augment(x[i].to(device), recipe), y[i].to(device)
+            if adversary:
+                batch = adversary.perturb(batch, labels, epoch, step)
+            classifier.train()
+            with training.autocast():
+                logits = classifier(batch)
+            loss = F.cross_entropy(logits.float(), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(i)
+        accuracy = evaluate_accuracy(classifier, training.data["validation"], device)
+        if adversary:
+            robust = adversary.robust_accuracy()
+            training.report(robust, robust_accuracy=robust, accuracy=accuracy, loss=total / len(y))
+        else:
+            training.report(accuracy, accuracy=accuracy, loss=total / len(y))
+
+
+@torch.no_grad()
+def evaluate_accuracy(classifier: nn.Module, images: Images, device: torch.device) -> float:
+    """Return the share of images that the classifier gets right, in eval mode and float32."""
+    classifier.eval()
+    correct = 0
+    for x, y in zip(images.x.split(500), images.y.split(500), strict=True):
+        correct += int((classifier(x.to(device)).argmax(dim=1).cpu() == y).sum())
+    return correct / len(images.y)
+
+
+@dataclass
+class _Adversary:
+    """Who attacks the classifier while it is trained."""
+
+    classifier: Classifier
+    training: Training
+
+    def perturb(self, x: Tensor, y: Tensor, epoch: int, step: int) -> Tensor:
+        """Return a training batch's adversarial images; their size grows over the first epochs."""
+        growth = min(1.0, (epoch + 1) / max(1, self.classifier.recipe.warm_up))
+        view = _InTrainingsPrecision(self.classifier, self.training)
+        key = ["adversary", self.training.settings.seed, epoch, step]
+        return _attack(ADVERSARY, view, x, y, growth * self.classifier.adversarial_eps, key)
+
+    def robust_accuracy(self) -> float:
+        """Return the share of validation images on which the classifier withstands the attack at full size."""
+        held_out, eps, right = self.training.data["validation"], self.classifier.adversarial_eps, 0
+        judged = Images(held_out.x[:JUDGED_IMAGES], held_out.y[:JUDGED_IMAGES])
+        for start in range(0, len(judged.y), 250):
+            x, y = (part[start : start + 250].to(self.training.device) for part in judged)
+            x_adv = _attack(JUDGE, self.classifier, x, y, eps, ["judge", start])
+            with torch.no_grad():
+                right += int((self.classifier.eval()(x_adv).argmax(dim=1) == y).sum())
+        return right / len(judged.y)
+
+
+class _InTrainingsPrecision(nn.Module):
+    """The classifier as training runs it: the guard's own precision would cost twice the time."""
+
+    def __init__(self, classifier: nn.Module, training: Training) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self._autocast = training.autocast
+
+    def forward(self, x: Tensor) -> Tensor:
+        with self._autocast():
+            logits: Tensor = self.classifier(x)
+        return logits.float()
+
+
+def _attack(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float, key: list[object]) -> Tensor:
+    return guard.run(ATTACKS.create(name), model, x, y, [eps], [keyed_seed(*key)])[0]
