@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from attacks.threat import Norm
 from defenses.spec import Spec
+
+Needs = Literal["gradient", "queries", "decoder", "defense", "nothing"]
+
+
+REACH = 2.5
+"""The default step is REACH * eps / steps: the iterates can cross the ball and come back (Madry et al. 2018)."""
 
 
 class Attack(ABC):
@@ -23,9 +29,16 @@ class Attack(ABC):
     version: ClassVar[str] = "1"
     """Raise it when the images that ``perturb`` gives change: stored sets are then computed anew."""
     shares_sizes: ClassVar[bool] = False
-    """All sizes come from one piece of work (``sweep``), which draws no random numbers."""
+    """All sizes come from one piece of work (``sweep``), which draws no random numbers of its own."""
     gradients_per_image: int = 1
     """How many gradients of the model one image costs: what time estimates are made of."""
+    needs: ClassVar[Needs] = "gradient"
+    """What it asks of the model: its ``gradient``, its logits (``queries``), a ``decoder``, or ``nothing``.
+
+    ``defense``: the model is a ``DefendedClassifier``, and averaging over draws is the attack's own affair.
+    """
+    transfers: ClassVar[bool] = True
+    """Its images mean something to models that it has not seen; False where it leaves unbroken images clean."""
     bound: float | None = None
     """The L2 radius, for attacks of norm ``l2``."""
     spec: Spec

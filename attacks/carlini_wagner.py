@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.base import Attack
+from attacks.margin import margin
 from attacks.registry import register_attack
 from defenses.errors import positive
 
@@ -71,7 +72,7 @@ class CarliniWagner(Attack):
             x_adv = (torch.tanh(w) + 1) / 2
             logits = model(x_adv)
             squared = (x_adv - x).flatten(1).square().sum(dim=1)
-            loss = squared + c * _margin(logits, y).clamp(min=-self.kappa)
+            loss = squared + c * (-margin(logits, y)).clamp(min=-self.kappa)
             optimizer.zero_grad()
             loss.sum().backward()
             optimizer.step()
@@ -79,13 +80,6 @@ class CarliniWagner(Attack):
             nearer = (logits.argmax(dim=1) != y) & (distance < best_distance)
             best[nearer], best_distance[nearer] = x_adv.detach()[nearer], distance[nearer]
         return best, best_distance, x_adv.detach()
-
-
-def _margin(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the true class's logit less the largest other one, ``(N,)``: negative where misclassified."""
-    true: Tensor = logits.gather(1, y[:, None]).squeeze(1)
-    other: Tensor = logits.scatter(1, y[:, None], -torch.inf).amax(dim=1)
-    return true - other
 
 
 def _onto_ball(x: Tensor, x_adv: Tensor, radius: float) -> Tensor:

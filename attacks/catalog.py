@@ -6,15 +6,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 import torchattacks
 from torch import Tensor, nn
 
-from attacks.base import Attack
+from attacks.base import REACH, Attack
+from attacks.expectation import mean_over_copies
 from attacks.registry import register_attack
 from defenses.errors import UserError, at_least_one, positive
-
-REACH = 2.5
-"""The default step is REACH * eps / steps: the iterates can cross the ball and come back (Madry et al. 2018)."""
 
 
 class TorchAttack(Attack):
@@ -103,10 +102,89 @@ class PGD(_Iterative):
         )
 
 
+@register_attack("pgdl2")
+class PGDL2(TorchAttack):
+    """Projected gradient descent in an L2 ball, from the clean image: torchattacks' random start is not uniform."""
+
+    norm = "l2"
+
+    def __init__(self, *, bound: float = 1.5, steps: int = 40) -> None:
+        positive(bound=bound)
+        at_least_one(steps=steps)
+        self.bound, self.steps = bound, steps
+        self.gradients_per_image = steps
+
+    def build(self, model: nn.Module, eps: float) -> torchattacks.Attack:
+        """Return ``torchattacks.PGDL2``."""
+        step = REACH * eps / self.steps
+        return torchattacks.PGDL2(model, eps=eps, alpha=step, steps=self.steps, random_start=False)
+
+
+@register_attack("pgd_restarts")
+class PGDRestarts(PGD):
+    """PGD from several random starts; of each image the start that ends with the highest cross-entropy is kept."""
+
+    def __init__(self, *, steps: int = 100, restarts: int = 5, alpha: float | None = None) -> None:
+        super().__init__(steps=steps, alpha=alpha)
+        at_least_one(restarts=restarts)
+        self.restarts = restarts
+        self.gradients_per_image = steps * restarts
+
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """Run PGD from each start."""
+        best, highest = x.clone(), x.new_full((len(x),), -torch.inf)
+        for _ in range(self.restarts):
+            x_adv = super().perturb(model, x, y, eps)
+            with torch.no_grad():
+                loss = mean_over_copies(F.cross_entropy(model(x_adv), y, reduction="none"), model)
+            better = loss > highest
+            best[better], highest[better] = x_adv[better], loss[better]
+        return best
+
+
+@register_attack("fgsm_predicted")
+class FGSMPredicted(FGSM):
+    """FGSM on the label that the model predicts: the sign pattern then leaks nothing of the true one."""
+
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """Take the step away from the predicted label."""
+        with torch.no_grad():
+            predicted = model(x).argmax(dim=1)
+        return super().perturb(model, x, predicted, eps)
+
+
+@register_attack("grey")
+class Grey(Attack):
+    """Every pixel moves towards mid-grey: from eps .5 on all images are one (no knowledge, no gradient)."""
+
+    needs = "nothing"
+    gradients_per_image = 0
+
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """Move as far towards .5 as eps allows."""
+        return x + (0.5 - x).clamp(-eps, eps)
+
+
+@register_attack("other_class")
+class OtherClass(Attack):
+    """Each image moves towards the batch's nearest image of another class: at eps 1 it is that image."""
+
+    needs = "nothing"
+    gradients_per_image = 0
+
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """Move as far as eps allows; images without another class beside them stay."""
+        distances = torch.cdist(x.flatten(1), x.flatten(1))
+        distances[y[None] == y[:, None]] = torch.inf
+        others = torch.where(distances.isfinite().any(dim=1)[:, None, None, None], x[distances.argmin(dim=1)], x)
+        return x + (others - x).clamp(-eps, eps)
+
+
 @register_attack("noise")
 class Noise(Attack):
     """Control without knowledge: every pixel moves by eps up or down at random, as far as FGSM moves it."""
 
+    needs = "nothing"
     gradients_per_image = 0
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:

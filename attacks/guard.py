@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from attacks.base import Attack
+from attacks.expectation import Tied
+from attacks.seeding import seeded
 
 TOLERANCE = {"linf": 1e-6, "l2": 1e-4}
 """Rounding allowed beyond the norm bound, in pixel units."""
@@ -24,8 +26,9 @@ class AttackError(RuntimeError):
 
 
 def run(
-    attack: Attack, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float], seeds: Sequence[int]
-) -> list[Tensor]:
+    attack: Attack, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float], seeds: Sequence[int],
+    samples: int = 1,
+) -> list[Tensor]:  # fmt: skip
     """Run ``attack`` on ``model`` for each size and return the checked x_adv of each.
 
     Parameters
@@ -37,15 +40,20 @@ def run(
     seeds:
         One for each size: torch's default generators are seeded with it for that size only, so that a set does not
         depend on which others are made beside it; the caller's random state is left as it was.
+    samples:
+        Every gradient is the mean over so many draws of the model's own randomness.
     """
     _check_input(x, y)
+    n = len(x)
+    seen, images, labels = (model, x, y) if samples == 1 else Tied(model, samples).stacked(x, y)
     quiet = contextlib.redirect_stdout(io.StringIO())
     with eval_mode(model), quiet, torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         if attack.shares_sizes:
-            found = attack.sweep(model, x.clone(), y.clone(), sizes)
+            with seeded(seeds[0], x.device):
+                found = attack.sweep(seen, images.clone(), labels.clone(), sizes)
         else:
-            found = [_seeded_perturb(attack, model, x, y, *each) for each in zip(sizes, seeds, strict=True)]
-    return [_checked(attack, x, x_adv.detach(), eps) for x_adv, eps in zip(found, sizes, strict=True)]
+            found = [_seeded_perturb(attack, seen, images, labels, *each) for each in zip(sizes, seeds, strict=True)]
+    return [_checked(attack, x, x_adv.detach()[:n], eps) for x_adv, eps in zip(found, sizes, strict=True)]
 
 
 def _seeded_perturb(attack: Attack, model: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int) -> Tensor:
@@ -69,15 +77,6 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(flag)
 
 
-@contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's default generators of the CPU and of ``device``, and restore them afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
-
-
 def _check_input(x: Tensor, y: Tensor) -> None:
     if x.ndim != 4 or x.dtype != torch.float32:
         raise AttackError(f"images must be float32 (N, C, H, W), not {x.dtype} {tuple(x.shape)}")
@@ -96,7 +95,7 @@ def _checked(attack: Attack, x: Tensor, x_adv: Tensor, eps: float) -> Tensor:
     if float(x_adv.min()) < 0 or float(x_adv.max()) > 1:
         raise AttackError(f"{name} left the box: [{float(x_adv.min()):g}, {float(x_adv.max()):g}]")
     largest = float(distances(attack.norm, x, x_adv).max())
-    if largest > eps + TOLERANCE[attack.norm]:
+    if not largest <= eps + TOLERANCE[attack.norm]:
         raise AttackError(f"{name} left the {attack.norm} ball: distance {largest:g} where {eps:g} is allowed")
     return x_adv.contiguous()
 

@@ -29,6 +29,8 @@ class Defense(nn.Module):
     """``purify`` has a useful gradient with respect to its input."""
     training_knowledge: TrainingKnowledge = "none"
     """The most that training saw: nothing, clean images, the target classifier, or an attack on it."""
+    unroll: int | None = None
+    """Of an iterative ``purify``, how many of the last steps its gradient passes through; None: all. An attacker's."""
     inference_options: ClassVar[frozenset[str]] = frozenset()
     """Options that training does not depend on: one set of weights serves every value of them."""
     shown_options: ClassVar[frozenset[str]] = frozenset()
@@ -47,6 +49,18 @@ class Defense(nn.Module):
     def surrogate(self, x: Tensor) -> Tensor:
         """Return a differentiable stand-in for ``purify``, for backward passes (default: the identity)."""
         return x
+
+    def relaxation(self, x: Tensor) -> Tensor:
+        """Return a smooth variant of ``purify`` where that makes a hard choice (default: ``purify`` itself)."""
+        return self.purify(x)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return codes ``(N, D)`` whose decoded images lie near x, where a defense decodes one (with ``decode``)."""
+        raise NotImplementedError(f"{type(self).__name__} has no latent code")
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the images ``(N, C, H, W)`` of codes ``(N, D)``: what the attacker searches under ``latent``."""
+        raise NotImplementedError(f"{type(self).__name__} has no latent code")
 
     def fit(self, context: FitContext) -> None:
         """Train on ``context``; a defense that defines this needs weights before it can purify."""
@@ -134,6 +148,19 @@ class _Adapted(Defense):
         stand_in = getattr(self.inner, "surrogate", None)
         return x if stand_in is None else stand_in(x)
 
+    def relaxation(self, x: Tensor) -> Tensor:
+        smooth = getattr(self.inner, "relaxation", self.inner.purify)
+        relaxed: Tensor = smooth(x)
+        return relaxed
+
+    def encode(self, x: Tensor) -> Tensor:
+        codes: Tensor = self.inner.encode(x)
+        return codes
+
+    def decode(self, z: Tensor) -> Tensor:
+        images: Tensor = self.inner.decode(z)
+        return images
+
 
 def as_defense(made: Any) -> Defense:
     """Return ``made`` as a ``Defense``: any object with ``purify`` will do."""
@@ -143,6 +170,22 @@ def as_defense(made: Any) -> Defense:
 def is_trained(cls: type[Any]) -> bool:
     """Say whether a defense class defines ``fit``, and so needs weights."""
     return getattr(cls, "fit", Defense.fit) is not Defense.fit
+
+
+def decodes(defense: object) -> bool:
+    """Say whether a defense makes its images from a latent code, and says how."""
+    return _defines(defense, "decode") and _defines(defense, "encode")
+
+
+def relaxes(defense: object) -> bool:
+    """Say whether a defense makes a hard choice, and has a smooth variant of it."""
+    return _defines(defense, "relaxation")
+
+
+def _defines(defense: object, method: str) -> bool:
+    made = defense.inner if isinstance(defense, _Adapted) else defense
+    own = getattr(made if isinstance(made, type) else type(made), method, None)
+    return own is not None and own is not getattr(Defense, method)
 
 
 def sees_classifier(cls: type[Any]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ class CAE(Defense):
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the encoder ``(C, 32, 32) -> z`` and the decoder that mirrors it."""
-        channels = shape[0]
+        channels, *self.size = shape
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, 8, 3, stride=2, padding=1), nn.GELU(),
             nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.GELU(),
@@ -65,12 +67,16 @@ class CAE(Defense):
         z: Tensor = self.encoder(_resize(x, (SIDE, SIDE)))
         return z
 
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the images ``(N, C, H, W)`` of latent codes."""
+        return _resize(self.decoder(z), self.size)
+
     def purify(self, x: Tensor) -> Tensor:
         """Encode, add noise to the code, decode."""
         z = self.encode(x)
         if self.noise > 0:
             z = z + self.noise * torch.randn_like(z)
-        return _resize(self.decoder(z), (x.shape[-2], x.shape[-1]))
+        return self.decode(z)
 
     def fit(self, context: FitContext) -> None:
         """Minimise the squared error between the reconstruction of x_adv and the clean x: Adam 1e-3 (section 3.3).
@@ -105,7 +111,7 @@ class CAE(Defense):
         context.report(correct / len(y), accuracy=correct / len(y), mse=squared / len(y))
 
 
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    if x.shape[-2:] == size:
+def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    if tuple(x.shape[-2:]) == tuple(size):
         return x
-    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)

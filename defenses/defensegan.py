@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -37,7 +41,6 @@ class DefenseGAN(Defense):
         The codes are held in the ball of this radius around 0; none: they run free.
     """
 
-    differentiable = False
     training_knowledge = "clean"
     inference_options = frozenset({"steps", "restarts", "step_size", "momentum", "z_init", "z_radius"})
     shown_options = frozenset({"steps", "restarts"})
@@ -73,34 +76,41 @@ class DefenseGAN(Defense):
 
     def purify(self, x: Tensor) -> Tensor:
         """Return, for each image, the nearest one that ``restarts`` descents find."""
+        return torch.cat([self._project(*part) for part in self._parts(x)])
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes ``(N, 128)`` of the nearest images."""
+        return torch.cat([self._search(*part)[0] for part in self._parts(x)])
+
+    def _parts(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and their starts ``(N, R, 128)``, as many at once as the device has room for."""
         starts = self.z_init * torch.randn(len(x), self.restarts, LATENT_DIM, device=x.device)
         images_at_once = max(1, _rows_at_once(x.device) // self.restarts)
-        parts = zip(x.split(images_at_once), starts.split(images_at_once), strict=True)
-        return torch.cat([self._project(*part) for part in parts])
+        yield from zip(x.split(images_at_once), starts.split(images_at_once), strict=True)
+
+    @torch.no_grad()
+    def _search(self, x: Tensor, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Descend from all ``starts`` towards ``x``; return each image's best code, its image, and its start."""
+        targets = x.detach().repeat_interleave(self.restarts, dim=0)
+        codes = _descend(self, targets, starts.flatten(0, 1))
+        images = self.decode(codes)
+        errors = _errors(images, targets).view(len(x), self.restarts)
+        winner = torch.arange(len(x), device=x.device), errors.argmin(dim=1)
+        found = (part.unflatten(0, (len(x), self.restarts))[winner] for part in (codes, images))
+        return (*found, starts[winner])
 
     def _project(self, x: Tensor, starts: Tensor) -> Tensor:
-        """Descend from ``starts`` ``(N, R, 128)`` towards ``x`` ``(N, C, H, W)``; return the nearest image of each."""
-        targets = x.repeat_interleave(self.restarts, dim=0)
-        z = self._descend(targets, starts.flatten(0, 1))
-        with torch.no_grad():
-            images = self.decode(z)
-            errors = _errors(images, targets).view(len(x), self.restarts)
-            best = errors.argmin(dim=1) + self.restarts * torch.arange(len(x), device=x.device)
-            return images[best]
+        """Return the nearest images that descents from ``starts`` ``(N, R, 128)`` find to ``x`` ``(N, C, H, W)``.
 
-    def _descend(self, x: Tensor, z: Tensor) -> Tensor:
-        velocity = torch.zeros_like(z)
-        with torch.inference_mode(False), torch.enable_grad():
-            x, z = x.detach().clone(), z.detach().clone()
-            for step in range(self.steps):
-                z.requires_grad_()
-                # Summed over the batch, so that no code's gradient depends on how many are descending.
-                (gradient,) = torch.autograd.grad(_errors(self.decode(z), x).sum(), z)
-                velocity = self.momentum * velocity + gradient
-                z = z.detach() - self._step_size(step) * velocity
-                if self.z_radius is not None:
-                    z = z * (self.z_radius / z.norm(dim=1, keepdim=True)).clamp(max=1)
-        return z
+        Where a gradient is asked for, it is the true one of the winning descent, the choice of the winner held fixed.
+        """
+        _, nearest, start = self._search(x, starts)
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            return nearest
+        z: Tensor = _Unrolled.apply(x, start, self)
+        again = self.decode(z)
+        exact: Tensor = again + (nearest - again).detach()  # alone in its batch, it may have been rounded otherwise
+        return exact
 
     def _step_size(self, step: int) -> float:
         return self.step_size if step < 0.8 * self.steps else self.step_size / 10
@@ -124,6 +134,68 @@ class DefenseGAN(Defense):
             context.report(float(epoch), rebuilt_mse=error, critic=critic, critic_validation=gan.estimate(held_out))
             with torch.no_grad():
                 context.show(self.decode(codes.to(context.device)))
+
+
+@dataclass
+class _State:
+    """Where a batch of codes ``(M, 128)`` is in its descent."""
+
+    z: Tensor
+    velocity: Tensor
+
+
+def _descend(defense: DefenseGAN, x: Tensor, start: Tensor, trail: list[_State] | None = None) -> Tensor:
+    """Descend from ``start`` ``(M, 128)`` towards ``x`` ``(M, C, H, W)``; ``trail`` takes the states on the way."""
+    with torch.inference_mode(False), torch.enable_grad():
+        x, state = x.detach().clone(), _State(start.detach().clone(), torch.zeros_like(start))
+        for step in range(defense.steps):
+            if trail is not None:
+                trail.append(state)
+            taken = _step(defense, step, x, state.z.detach().requires_grad_(), state.velocity, create_graph=False)
+            state = _State(taken.z.detach(), taken.velocity.detach())
+    return state.z
+
+
+def _step(defense: DefenseGAN, step: int, x: Tensor, z: Tensor, velocity: Tensor, *, create_graph: bool) -> _State:
+    """Take one step of gradient descent with momentum."""
+    # Summed over the batch, so that no code's gradient depends on how many are descending.
+    error = _errors(defense.decode(z), x).sum()
+    (gradient,) = torch.autograd.grad(error, z, create_graph=create_graph)
+    velocity = defense.momentum * velocity + gradient
+    z = z - defense._step_size(step) * velocity
+    if defense.z_radius is not None:
+        z = z * (defense.z_radius / z.norm(dim=1, keepdim=True)).clamp(max=1)
+    return _State(z, velocity)
+
+
+class _Unrolled(torch.autograd.Function):
+    """The end of a descent, with its gradient with respect to the target through the last ``unroll`` steps.
+
+    Reverse-mode differentiation by hand: the codes on the way are kept, and each step is taken again when the gradient
+    comes back through it. So memory is that of one step, however many there are.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, start: Tensor, defense: DefenseGAN) -> Tensor:
+        ctx.target, ctx.defense, ctx.states = x.detach(), defense, []
+        return _descend(defense, x, start, ctx.states)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        defense: DefenseGAN = ctx.defense
+        by_z, by_x = gradients[0], torch.zeros_like(ctx.target)
+        by_velocity = torch.zeros_like(by_z)
+        steps = range(len(ctx.states))[-(defense.unroll or len(ctx.states)) :]
+        for step in reversed(steps):
+            state: _State = ctx.states[step]
+            with torch.enable_grad():
+                inputs = [part.detach().clone().requires_grad_() for part in (ctx.target, state.z, state.velocity)]
+                taken = _step(defense, step, *inputs, create_graph=True)
+                through_x, by_z, by_velocity = torch.autograd.grad(
+                    (taken.z, taken.velocity), inputs, (by_z, by_velocity)
+                )
+            by_x += through_x
+        return by_x, None, None
 
 
 def _errors(images: Tensor, x: Tensor) -> Tensor:

@@ -23,6 +23,9 @@ AFFORDED = 0.05
 """Training ends with the choice of ``code_scale``: of these, what is right most often on validation images under FGSM
 of size .3, among those that cost at most so much accuracy on clean ones."""
 
+SOFTNESS = 0.002
+"""Mean square error that makes a reconstruction e times lighter in the relaxed choice."""
+
 
 @register_defense("puvae")
 class PuVAE(Defense):
@@ -95,10 +98,12 @@ class PuVAE(Defense):
             doubling(CHANNELS, CHANNELS), nn.ReLU(),
             doubling(CHANNELS, channels),
         )  # fmt: skip
+        # A fifth to a third faster on the CPU.
+        self.decoder.to(memory_format=torch.channels_last)
         self.size = height, width
         self.register_buffer("chosen_scale", torch.ones(()))
 
-    def encode(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def posterior(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and deviation ``(N, latent_dim)`` of z: features ``(N, F)``, one-hot labels ``(N, K)``."""
         mean, spread = self.code(torch.cat([features, labels], dim=1)).chunk(2, dim=1)
         return mean, F.softplus(spread)
@@ -115,20 +120,45 @@ class PuVAE(Defense):
 
     def purify(self, x: Tensor) -> Tensor:
         """Encode and decode under all labels in one batch; return the reconstruction nearest to each image."""
-        scale = float(self.chosen_scale) if self.code_scale is None else self.code_scale
-        return self._nearest(x, scale, self.noise)
+        return self._nearest(x, self._scale, self.noise)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the chosen label's code and one-hot label, ``(N, latent_dim + K)``, without noise."""
+        labels = torch.eye(self.num_classes, device=x.device)
+        _, errors = self._candidates(x, self._scale, noise=0)
+        chosen = labels[errors.argmin(dim=1)]
+        mean, _ = self.posterior(self.features(x), chosen)
+        return torch.cat([self._scale * mean, chosen], dim=1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the images of codes and labels ``(N, latent_dim + K)``."""
+        return self.reconstruct(z[:, : self.latent_dim], z[:, self.latent_dim :])
+
+    def relaxation(self, x: Tensor) -> Tensor:
+        """Return the mean of all labels' reconstructions, the nearer the heavier: a choice with a gradient."""
+        images, errors = self._candidates(x, self._scale, self.noise)
+        weights = (-errors / SOFTNESS).softmax(dim=1)
+        return (weights[:, :, None, None, None] * images).sum(dim=1)
+
+    @property
+    def _scale(self) -> float:
+        return float(self.chosen_scale) if self.code_scale is None else self.code_scale
 
     def _nearest(self, x: Tensor, code_scale: float, noise: float) -> Tensor:
+        images, errors = self._candidates(x, code_scale, noise)
+        nearest: Tensor = images[torch.arange(len(x), device=x.device), errors.argmin(dim=1)]
+        return nearest
+
+    def _candidates(self, x: Tensor, code_scale: float, noise: float) -> tuple[Tensor, Tensor]:
+        """Return each image's reconstruction under every label ``(N, K, C, H, W)`` and its mean square error."""
         labels = torch.eye(self.num_classes, device=x.device)
         features = self.features(x).repeat_interleave(self.num_classes, dim=0)
-        mean, deviation = self.encode(features, labels.repeat(len(x), 1))
+        mean, deviation = self.posterior(features, labels.repeat(len(x), 1))
         z = code_scale * mean
         if noise:
             z = z + noise * deviation * torch.randn_like(mean)
         images = self.reconstruct(z, labels.repeat(len(x), 1)).unflatten(0, (len(x), self.num_classes))
-        errors = (images - x[:, None]).square().mean(dim=(2, 3, 4))
-        nearest: Tensor = images[torch.arange(len(x), device=x.device), errors.argmin(dim=1)]
-        return nearest
+        return images, (images - x[:, None]).square().mean(dim=(2, 3, 4))
 
     def fit(self, context: FitContext) -> None:
         """Minimise 0.01 reconstruction + 0.1 divergence + 10 cross-entropy of the frozen classifier by Adam.
@@ -179,7 +209,7 @@ class PuVAE(Defense):
         """Decode a draw of z under the labels ``y``: images before the sigmoid, divergence, cross-entropy."""
         labels = F.one_hot(y, self.num_classes).to(features.dtype)
         with context.autocast():
-            mean, deviation = self.encode(features, labels)
+            mean, deviation = self.posterior(features, labels)
             mean, deviation = mean.float(), deviation.float()
             images = self._decode(mean + deviation * torch.randn_like(mean), labels).float()
             scores = context.classifier(images.sigmoid()).float()

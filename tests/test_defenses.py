@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attacks.guard import seeded
+from attacks.seeding import seeded
 from benchmark.models import load_defense
 from benchmark.paths import SHIPPED_ZOO
 from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES

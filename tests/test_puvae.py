@@ -36,7 +36,7 @@ def test_the_choice_is_that_of_a_plain_loop_over_images_and_labels(noise, mnist)
         candidates = []
         for k in range(10):
             label = F.one_hot(torch.tensor([k]), 10).float()
-            mean, deviation = defense.encode(defense.features(x[i : i + 1]), label)
+            mean, deviation = defense.posterior(defense.features(x[i : i + 1]), label)
             candidates.append(defense.reconstruct(0.7 * mean + noise * deviation * draws[i, k], label)[0])
         chosen.append(min(range(10), key=lambda k: float((candidates[k] - x[i]).square().mean().sqrt())))
         expected.append(candidates[chosen[-1]])
@@ -77,7 +77,7 @@ def test_the_terms_of_the_loss_are_the_textbooks(shapes):
     with torch.no_grad():
         reconstruction, divergence, cross_entropy = defense._terms(images.x, images.y, Context(classifier))
         labels = F.one_hot(images.y, 4).float()
-        mean, deviation = defense.encode(defense.features(images.x), labels)
+        mean, deviation = defense.posterior(defense.features(images.x), labels)
         torch.manual_seed(0)
         rebuilt = defense.reconstruct(mean + deviation * torch.randn_like(mean), labels)
         expected = F.binary_cross_entropy(rebuilt.double().clamp(1e-12, 1 - 1e-12), images.x.double(), reduction="sum")

@@ -1,0 +1,83 @@
+"""Auto-PGD (Croce and Hein 2020): PGD that sets its own step size, untargeted and targeted, over torchattacks.
+
+torchattacks returns the clean image where the attack fails, reseeds the global generator, and picks rows of the batch
+on one draw of a stochastic model. So its inner run is called here, on whole batches; where it fails, the image of
+highest loss is kept, which may still break another model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torchattacks
+from torch import Tensor, nn
+
+from attacks.base import Attack
+from attacks.expectation import copies
+from attacks.registry import register_attack
+from defenses.errors import at_least_one, unknown_name
+
+LOSSES = ("ce", "dlr")
+
+
+@register_attack("apgd")
+class APGD(Attack):
+    """Auto-PGD, untargeted, on cross-entropy or the difference-of-logits ratio (Croce and Hein 2020)."""
+
+    def __init__(self, *, loss: str = "ce", steps: int = 100, restarts: int = 1) -> None:
+        at_least_one(steps=steps, restarts=restarts)
+        if loss not in LOSSES:
+            raise unknown_name("loss of apgd:", loss, LOSSES)
+        self.loss, self.steps, self.restarts = loss, steps, restarts
+        self.gradients_per_image = (steps + 1) * restarts
+
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """Run every restart on the images that still stand."""
+        run = torchattacks.APGD(model, eps=eps, steps=self.steps, loss=self.loss)
+        return _in_turn(run, model, x, y, range(self.restarts), lambda _: None)
+
+
+@register_attack("apgdt")
+class APGDT(Attack):
+    """Auto-PGD towards each of the most likely wrong classes in turn, on the targeted difference-of-logits ratio."""
+
+    def __init__(self, *, steps: int = 100, targets: int = 9) -> None:
+        at_least_one(steps=steps, targets=targets)
+        self.steps, self.targets = steps, targets
+        self.gradients_per_image = (steps + 1) * targets
+
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """Run every target, the likeliest first, on the images that still stand."""
+        with torch.no_grad():
+            classes = model(x).shape[1]
+        run = torchattacks.APGDT(model, eps=eps, steps=self.steps, n_classes=classes)
+
+        def aim(target: int) -> None:
+            run.target_class = target
+
+        return _in_turn(run, model, x, y, range(2, 2 + min(self.targets, classes - 1)), aim)
+
+
+def _in_turn(
+    run: torchattacks.Attack, model: nn.Module, x: Tensor, y: Tensor, turns: range, aim: Callable[[int], None]
+) -> Tensor:
+    """Run an inner run of torchattacks once a turn; return each image's misclassified x_adv, else that of highest loss.
+
+    Under expectation one draw proves nothing, so there every image takes every turn, and the highest loss decides.
+    """
+    run.set_device(x.device)
+    samples = copies(model)
+    best, highest = x.clone(), x.new_full((len(x),), -torch.inf)
+    for turn in turns:
+        aim(turn)
+        rows = torch.arange(len(x), device=x.device) if samples > 1 else (highest < torch.inf).nonzero()[:, 0]
+        if len(rows) == 0:
+            break
+        x_best, right, loss, x_adv = run.attack_single_run(x[rows], y[rows])
+        if samples == 1:
+            fooled = ~right.bool()
+            x_best[fooled], loss[fooled] = x_adv[fooled], torch.inf
+        better = loss > highest[rows]
+        best[rows[better]], highest[rows[better]] = x_best[better].detach(), loss[better].detach()
+    return best

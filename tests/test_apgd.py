@@ -1,0 +1,104 @@
+"""Auto-PGD and AutoAttack against the package of their authors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attacks import guard
+from attacks.views import view
+from benchmark.models import load_classifier
+from benchmark.paths import SHIPPED_ZOO
+from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
+from defenses.base import Defense
+from defenses.errors import UserError
+
+BATCH = 250
+
+
+def left(model, x, y):
+    with torch.no_grad():
+        return model(x).argmax(dim=1) == y
+
+
+def difference(ours, theirs, model, x, y, eps, steps) -> int:
+    """Return how many more images of x our attack leaves right than the reference, with equal steps and one start."""
+    from pyautoattack import AutoAttack
+
+    reference = AutoAttack(model, attacks=[theirs], eps=eps, seed=0, version="custom")
+    reference.verbose = False
+    for part in (reference.apgd, reference.apgd_targeted):
+        part.n_restarts, part.n_iter = 1, steps
+        part.n_iter_2, part.n_iter_min, part.size_decr = (max(1, int(share * steps)) for share in (0.22, 0.06, 0.03))
+    found, expected = [], []
+    for images, labels in zip(x.split(BATCH), y.split(BATCH), strict=True):
+        found.append(left(model, guard.run(ours, model, images, labels, [eps], [0])[0], labels))
+        expected.append(left(model, reference.run_standard_evaluation(images, labels, batch_size=BATCH)[0], labels))
+    return int(torch.cat(found).sum()) - int(torch.cat(expected).sum())
+
+
+@pytest.mark.parametrize("eps", [0.1, 0.2])
+@pytest.mark.parametrize(("name", "theirs"), [("apgd", "apgd-ce"), ("apgd[loss=dlr]", "apgd-dlr"), ("apgdt", "apgd-t")])
+def test_agreement_with_the_reference(name, theirs, eps, mnist):
+    """20 steps, other random starts: at most 4 of 100 verdicts' difference in count."""
+    images, model = mnist
+    ours = ATTACKS.create(ATTACKS.spec(name, steps=20))
+    assert abs(difference(ours, theirs, model, images.x[:100], images.y[:100], eps, 20)) <= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("classifier", "eps"), [("model_a", 0.1), ("model_a_at", 0.3)])
+@pytest.mark.parametrize(("name", "theirs"), [("apgd", "apgd-ce"), ("apgdt", "apgd-t")])
+def test_agreement_with_the_reference_at_its_settings(name, theirs, classifier, eps):
+    """100 steps, 500 images: within a point."""
+    dataset = DATASETS.create("mnist")
+    model, _ = load_classifier(CLASSIFIERS.spec(classifier), dataset, torch.device("cpu"), [SHIPPED_ZOO])
+    x, y = dataset.judged(500)
+    found = difference(ATTACKS.create(name), theirs, model, x, y, eps, 100)
+    print(f"{name} on {classifier} at {eps:g}: {found:+d} of 500")
+    assert abs(found) <= 5
+
+
+def test_what_it_does_not_break_is_no_clean_image(mnist):
+    """torchattacks' own call returns the clean image there, which would say nothing about another model."""
+    images, model = mnist
+    x, y = images.x[:40], images.y[:40]
+    (found,) = guard.run(ATTACKS.create("apgd[steps=10]"), model, x, y, [0.05], [0])
+    stands = left(model, found, y)
+    assert bool(stands.any())
+    assert bool(((found - x).flatten(1).abs().amax(dim=1) > 0.02).all())
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(UserError, match="'cw'"):
+        ATTACKS.create("apgd[loss=cw]")
+
+
+def test_the_ensemble_breaks_what_its_parts_break(mnist):
+    images, model = mnist
+    x, y = images.x[:12], images.y[:12]
+    ensemble = ATTACKS.create("autoattack")
+    assert ensemble.check(0.1) is None
+    (found,) = guard.run(ensemble, model, x, y, [0.2], [0])
+    (part,) = guard.run(ATTACKS.create("apgd[steps=20]"), model, x, y, [0.2], [0])
+    assert int(left(model, found, y).sum()) <= int(left(model, part, y).sum())
+
+
+def test_the_randomised_ensemble_takes_the_draws_of_the_expectation(mnist):
+    class Noise(Defense):
+        stochastic = True
+
+        def purify(self, x):
+            return (x + 0.05 * torch.randn_like(x)).clamp(0, 1)
+
+    images, classifier = mnist
+    x, y = images.x[:4], images.y[:4]
+    model = view("full", classifier, Noise(), 0)
+    (found,) = guard.run(ATTACKS.create("autoattack"), model, x, y, [0.3], [0], samples=2)
+    assert int(left(model, found, y).sum()) <= 1
+
+
+def test_without_its_package_the_ensemble_names_the_extra(monkeypatch):
+    monkeypatch.setattr("attacks.ensemble.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"purification-bench\[autoattack\]"):
+        ATTACKS.create("autoattack").check(0.1)

@@ -1,0 +1,68 @@
+"""The search of a decoder's code."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attacks import guard, views
+from benchmark.models import load_defense
+from benchmark.paths import SHIPPED_ZOO
+from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
+from defenses.base import Defense, decodes
+
+DECODERS = ["cae", "puvae", "defensegan[steps=25,restarts=2]"]
+
+
+def shipped(name):
+    dataset = DATASETS.create("mnist")
+    target = CLASSIFIERS.spec("model_a")
+    return load_defense(DEFENSES.spec(name), dataset, target, torch.device("cpu"), [SHIPPED_ZOO])[0]
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_code_decodes_to_an_image_near_the_one_it_is_of(name, mnist):
+    defense, x = shipped(name), mnist[0].x[:8]
+    with torch.no_grad():
+        images = defense.decode(defense.encode(x))
+    assert images.shape == x.shape
+    assert float((images - x).square().mean()) < float((x.flip(0) - x).square().mean()) / 2
+
+
+class Anything(Defense):
+    """A decoder that can make every image: to search its code is to search all images."""
+
+    def encode(self, x):
+        return x.flatten(1)
+
+    def decode(self, z):
+        return z.view(-1, 1, 28, 28)
+
+    def purify(self, x):
+        return x
+
+
+def test_where_the_decoder_makes_everything_the_search_is_an_attack_on_the_classifier(mnist):
+    images, classifier = mnist
+    x, y = images.x[:30], images.y[:30]
+    attack = ATTACKS.create("latent[steps=60]")
+    (x_adv,) = guard.run(attack, views.view("latent", classifier, Anything(), 0), x, y, [0.3], [0])
+    with torch.no_grad():
+        assert float((classifier(x_adv).argmax(dim=1) == y).float().mean()) < 0.2
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_the_search_of_a_shipped_decoder_changes_what_it_makes(name, mnist):
+    images, classifier = mnist
+    x, y = images.x[:8], images.y[:8]
+    model = views.view("latent", classifier, shipped(name), 0)
+    (x_adv,) = guard.run(ATTACKS.create("latent[steps=20]"), model, x, y, [0.3], [0])
+    assert bool(((x_adv - x).abs().flatten(1).amax(dim=1) > 0.05).all())
+
+
+def test_a_transform_decodes_nothing():
+    assert decodes(shipped("cae"))
+    assert not decodes(DEFENSES.create("median"))
+    assert not decodes(object())
+    with pytest.raises(NotImplementedError, match="no latent code"):
+        Defense().encode(torch.zeros(1, 1, 28, 28))

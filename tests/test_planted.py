@@ -1,0 +1,66 @@
+"""Planted adversarial examples: found where the gradient is true, and not where it is cut."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from attacks import planted
+from benchmark.registries import ATTACKS
+from defenses.base import DefendedClassifier, Defense
+from defenses.none import NoDefense
+
+
+class Rounds(Defense):
+    """Nearly the identity, without its gradient."""
+
+    def purify(self, x):
+        return (255 * x).round() / 255 + 0 * x
+
+
+class Noise(Defense):
+    """Drowns what is planted."""
+
+    stochastic = True
+
+    def purify(self, x):
+        return torch.rand_like(x) + 0 * x
+
+
+class Flat(Defense):
+    """Leaves nothing to plant in."""
+
+    def purify(self, x):
+        return 0 * x + 0.5
+
+
+def found_before(defense, mnist):
+    images, classifier = mnist
+    model = DefendedClassifier(classifier, defense).eval()
+    last = planted.last_layer(classifier)
+    return planted.found(ATTACKS.create("pgd"), model, last, images.x[:16], 0.3, 0, 1)
+
+
+def test_the_true_gradient_finds_what_chance_does_not(mnist):
+    found = found_before(NoDefense(), mnist)
+    assert found["planted_images"] == 16
+    assert found["planted_found_share"] > 0.9
+    assert found["planted_by_chance_share"] < 0.1
+
+
+def test_a_gradient_that_is_cut_finds_nothing(mnist):
+    found = found_before(Rounds(), mnist)
+    assert found["planted_images"] == 16
+    assert found["planted_found_share"] < 0.1
+
+
+@pytest.mark.parametrize("defense", [Noise(), Flat()])
+def test_what_keeps_no_example_is_not_asked_for_one(defense, mnist):
+    assert found_before(defense, mnist)["planted_images"] < 8
+
+
+def test_the_last_layer_is_the_one_that_gives_the_logits():
+    classifier = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    assert planted.last_layer(classifier) is classifier[2]
+    assert planted.last_layer(nn.Flatten()) is None

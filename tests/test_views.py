@@ -1,0 +1,118 @@
+"""What attackers see: true values forward, and the gradient that each view promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attacks import guard, views
+from attacks.expectation import Tied
+from benchmark.registries import ATTACKS
+from defenses.base import DefendedClassifier, Defense
+
+
+class Rounding(Defense):
+    def purify(self, x):
+        return (x * 15).round() / 15
+
+
+class Halving(Rounding):
+    def surrogate(self, x):
+        return x / 2
+
+
+class Noise(Defense):
+    stochastic = True
+
+    def purify(self, x):
+        return (x + 0.3 * torch.randn_like(x)).clamp(0, 1)
+
+
+def gradient(model, x, y):
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(torch.nn.functional.cross_entropy(model(x), y, reduction="sum"), x)[0]
+
+
+@pytest.mark.parametrize(("defense", "factor"), [(Rounding(), 1.0), (Halving(), 0.5)])
+def test_bpda_is_true_forward_and_the_surrogate_backward(defense, factor, mnist):
+    images, classifier = mnist
+    x, y = images.x[:20], images.y[:20]
+    seen = views.view("bpda", classifier, defense, 0)
+    defended = DefendedClassifier(classifier, defense)
+    assert torch.allclose(seen(x), defended(x), atol=1e-4)
+    expected = factor * gradient(classifier, defense.purify(x), y)
+    assert torch.allclose(gradient(seen, x, y), expected, atol=1e-6)
+    assert float(gradient(defended, x, y).abs().max()) == 0
+
+
+def test_a_frozen_view_repeats_itself_and_leaves_the_generator_alone(mnist):
+    images, classifier = mnist
+    x = images.x[:8]
+    torch.manual_seed(5)
+    frozen = views.view("frozen", classifier, Noise(), 3)
+    assert torch.equal(frozen(x), frozen(x))
+    assert not torch.equal(frozen(x), views.view("frozen", classifier, Noise(), 4)(x))
+    after = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_the_expectation_is_of_loss_gradients(mnist):
+    """Each copy draws its own noise; the first copy's gradient is the mean over copies of theirs."""
+    images, classifier = mnist
+    x, y = images.x[:6], images.y[:6]
+    model = DefendedClassifier(classifier, Noise())
+    tied, copies, labels = Tied(model, 4).stacked(x, y)
+    torch.manual_seed(0)
+    averaged = gradient(tied, copies, labels)
+    torch.manual_seed(0)
+    each = gradient(model, copies, labels).unflatten(0, (4, 6))
+    assert not torch.allclose(each[0], each[1])
+    assert torch.allclose(averaged[:6], each.mean(dim=0), atol=1e-6)
+    assert torch.equal(averaged[:6], averaged[6:12])
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd[steps=5]", "apgd[steps=5]", "apgdt[steps=5,targets=2]"])
+def test_an_expectation_over_no_randomness_is_the_plain_attack(name, mnist):
+    images, classifier = mnist
+    x, y = images.x[:30], images.y[:30]
+    attack = ATTACKS.create(name)
+    plain, averaged = (guard.run(attack, classifier, x, y, [0.2], [0], samples)[0] for samples in (1, 5))
+    verdicts = [(classifier(found).argmax(dim=1) == y).tolist() for found in (plain, averaged)]
+    assert sum(a != b for a, b in zip(*verdicts, strict=True)) <= (0 if name == "fgsm" else 2)
+
+
+def test_averaging_helps_against_noise(mnist):
+    """What averaging is for: with it the attack finds more."""
+    images, classifier = mnist
+    x, y = images.x[:60], images.y[:60]
+    model = DefendedClassifier(classifier, Noise())
+    attack = ATTACKS.create("pgd[steps=10]")
+    left = []
+    for samples in (1, 8):
+        x_adv = guard.run(attack, model, x, y, [0.15], [0], samples)[0]
+        torch.manual_seed(1)
+        left.append(float(torch.stack([(model(x_adv).argmax(dim=1) == y).float() for _ in range(5)]).mean()))
+    assert left[1] < left[0]
+
+
+def test_queries_are_counted(mnist):
+    images, classifier = mnist
+    counted = views.Counted(classifier)
+    x, y = images.x[:10], images.y[:10]
+    guard.run(ATTACKS.create("square[queries=50]"), counted, x, y, [0.1], [0])
+    assert 10 < counted.queries <= 10 * 51
+
+
+def test_an_average_over_draws_costs_its_queries_and_is_steadier(mnist):
+    images, classifier = mnist
+    x = images.x[:20]
+    noisy = DefendedClassifier(classifier, Noise())
+    counted = views.Counted(noisy)
+    averaged = views.Averaged(counted, 16)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        spread = {model: torch.stack([model(x) for _ in range(8)]).std(dim=0).mean() for model in (noisy, averaged)}
+        assert averaged(x).shape == (20, 10)
+    assert counted.queries == 9 * 16 * 20
+    assert float(spread[averaged]) < 0.4 * float(spread[noisy])
