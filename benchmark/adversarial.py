@@ -6,19 +6,23 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from attacks import guard
 from attacks.base import Attack
 from attacks.probes import AttackProbe
-from benchmark.grid import Group, attack_identity
+from attacks.seeding import seeded
+from attacks.threat import AttackSpec
+from attacks.views import Averaged, Counted
+from benchmark.grid import Group
+from benchmark.identity import attack_identity
 from benchmark.keys import keyed_seed
 from leaderboard.atomic import replacing
 from leaderboard.canonical import digest
@@ -38,51 +42,76 @@ class AdversarialSet:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Victim:
+    """What an attack is let loose on: the bare classifier, or a view of a defended one."""
+
+    model: nn.Module
+    batch: int
+    samples: int = 1
+    """Draws of its randomness that each gradient, or each answer to a query, is averaged over."""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    """What the images depend on besides group and attack: nothing where no defense was seen."""
+
+
 def obtain(
-    store: Store, group: Group, attack: Attack, sizes: Sequence[float], device: torch.device, force: bool,
-    advance: Callable[[int], None],
+    store: Store, group: Group, attack: Attack, specs: Sequence[AttackSpec], victim: Victim, device: torch.device,
+    force: bool, advance: Callable[[int], None],
 ) -> tuple[dict[float, AdversarialSet], dict[float, Exception]]:  # fmt: skip
     """Return the set of each size, and for the sizes that have none what the attack raised.
 
     A set comes from the store where it is whole there; else it is made now, and stored as soon as it is.
     """
-    keys = {eps: digest({**group.identity, "attack": attack_identity(attack, eps)}) for eps in sizes}
+    described = {spec.threat.eps: attack_identity(attack, spec) for spec in specs}
+    sizes = list(described)
+    keys = {eps: digest({**group.identity, **victim.identity, "attack": described[eps]}) for eps in sizes}
     found: dict[float, AdversarialSet] = {}
     failed: dict[float, Exception] = {}
     for eps, key in keys.items():
-        stored = None if force else _read(store, key)
+        stored = None if force else read(store, key)
         if stored is not None:
             found[eps] = stored
     missing = [eps for eps in sizes if eps not in found]
-    for together in [missing] if attack.shares_sizes and missing else [[eps] for eps in missing]:
+    # What sees a defense draws its randomness in each gradient: sizes must not depend on which are made together.
+    shared = attack.shares_sizes and not victim.identity
+    for together in [missing] if shared and missing else [[eps] for eps in missing]:
         try:
-            made = _make(group, attack, together, device, advance)
+            made = _make(group, attack, together, victim, device, advance)
         except Exception as error:
             failed |= dict.fromkeys(together, error)
             continue
         for eps, (x_adv, probes, seconds) in zip(together, made, strict=True):
             found[eps] = AdversarialSet(keys[eps], _pixels_digest(x_adv), x_adv, probes, seconds)
-            _write(store, found[eps], attack_identity(attack, eps))
+            _write(store, found[eps], described[eps])
     return found, failed
 
 
 def _make(
-    group: Group, attack: Attack, sizes: Sequence[float], device: torch.device, advance: Callable[[int], None]
-) -> list[tuple[Tensor, dict[str, float], float]]:
-    """Attack the bare classifier batch by batch; return pixels, probes and seconds for each size."""
-    images, batch = group.images, int(group.identity["batch"]["attack"])
+    group: Group, attack: Attack, sizes: Sequence[float], victim: Victim, device: torch.device,
+    advance: Callable[[int], None],
+) -> list[tuple[Tensor, dict[str, float], float]]:  # fmt: skip
+    """Attack batch by batch; return pixels, probes and seconds for each size."""
+    images = group.images
+    asked, model, samples = None, victim.model, victim.samples
+    if attack.needs == "queries":
+        asked = Counted(victim.model)
+        model, samples = (Averaged(asked, samples) if samples > 1 else asked), 1
     probes = [AttackProbe() for _ in sizes]
     parts: list[list[Tensor]] = [[] for _ in sizes]
     begun = time.perf_counter()
-    for start in range(0, len(images.y), batch):
-        x, y = (part[start : start + batch].to(device) for part in images)
+    for start in range(0, len(images.y), victim.batch):
+        x, y = (part[start : start + victim.batch].to(device) for part in images)
         seeds = [_seed(group, attack, eps, start) for eps in sizes]
-        for i, x_adv in enumerate(guard.run(attack, group.classifier, x, y, sizes, seeds)):
-            probes[i].add(group.classifier, x, x_adv, y, attack.norm)
+        for i, x_adv in enumerate(guard.run(attack, model, x, y, sizes, seeds, samples)):
+            with seeded(seeds[i], device):
+                probes[i].add(victim.model, x, x_adv, y, attack.norm)
             parts[i].append(x_adv.cpu())
         advance(len(y))
     seconds = (time.perf_counter() - begun) / len(sizes)
-    return [(torch.cat(part), probe.to_json(), seconds) for part, probe in zip(parts, probes, strict=True)]
+    facts = [probe.to_json() for probe in probes]
+    if asked is not None:
+        facts = [{**fact, "queries_per_image": asked.queries / len(images.y) / len(sizes)} for fact in facts]
+    return [(torch.cat(part), fact, seconds) for part, fact in zip(parts, facts, strict=True)]
 
 
 def _seed(group: Group, attack: Attack, eps: float, start: int) -> int:
@@ -98,7 +127,8 @@ def _write(store: Store, made: AdversarialSet, attack: Mapping[str, Any]) -> Non
         save_file({"x_adv": made.x_adv}, partial, metadata={"facts": json.dumps(facts)})
 
 
-def _read(store: Store, key: str) -> AdversarialSet | None:
+def read(store: Store, key: str) -> AdversarialSet | None:
+    """Return a stored set; None where there is none that is whole."""
     path = _path(store, key)
     if not path.is_file():
         return None

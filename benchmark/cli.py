@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown_name(f"argument of bench {args.command}:", extra[0], flags)
         for file in getattr(args, "plugin", None) or []:
             load_plugin(file)
-        command = importlib.import_module(f"benchmark.commands.{args.command}")
+        command = importlib.import_module(f"benchmark.commands.{args.command.replace('-', '_')}")
         status: int = command.run(args, extra) if args.command == "train" else command.run(args)
     except (UserError, StoreError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -69,6 +69,8 @@ def build_parser() -> tuple[_Parser, Commands]:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_audit(commands)
+    _add_exchange(commands)
     _add_train(commands)
     _add_list(commands)
     _add_results(commands)
@@ -85,15 +87,17 @@ def _add_run(commands: Commands) -> None:
     )
     run.add_argument("--defenses", metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added")
     run.add_argument("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
+    run.add_argument("--threat", metavar="LIST", help="graybox, bpda, whitebox, blackbox, ...; or adaptive")
     run.add_argument("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
     run.add_argument("--dataset", metavar="LIST", help="one or several datasets")
     run.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
     run.add_argument("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
     run.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
     run.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
+    run.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
     run.add_argument("--device", help="auto, cpu or cuda")
     run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
-    run.add_argument("--preset", metavar="NAME", help="quick (the default), standard or paper: see bench list presets")
+    run.add_argument("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
     run.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
     run.add_argument("--zoo", type=Path, help="folder of weights to look in first")
     run.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
@@ -101,6 +105,54 @@ def _add_run(commands: Commands) -> None:
     run.add_argument("--force", action="store_true", help="compute cells anew that are there")
     run.add_argument("--dry-run", action="store_true", help="print what would run, and an estimate of the time")
     _add_plugin(run)
+
+
+def _add_audit(commands: Commands) -> None:
+    audit = commands.add_parser(
+        "audit",
+        help="tell robust from masked: attack a defense as one who sees it, and check what came out",
+        description="Run the preset 'audit' for some defenses and print every check with its evidence. Status 1: a "
+        "check failed that costs a row its rank.",
+        allow_abbrev=False,
+    )
+    audit.add_argument("defenses", metavar="DEFENSE", help="one or several, as in bench run --defenses")
+    audit.add_argument("--dataset", metavar="LIST", help="one or several datasets")
+    audit.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
+    audit.add_argument("-n", type=int, metavar="N", help="test images")
+    audit.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
+    audit.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
+    audit.add_argument("--device", help="auto, cpu or cuda")
+    audit.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
+    audit.add_argument("--out", type=Path, metavar="DIR", help="keep the results and their page here; resumes")
+    audit.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the findings, or write them there")
+    audit.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    audit.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    _add_plugin(audit)
+
+
+def _add_exchange(commands: Commands) -> None:
+    export = commands.add_parser(
+        "export-adv", help="write the adversarial images of a result folder", allow_abbrev=False
+    )
+    export.add_argument("store", type=Path, metavar="DIR")
+    export.add_argument("folder", type=Path, metavar="FOLDER", help="one .npz for each set, as bench score reads it")
+    score = commands.add_parser(
+        "score",
+        help="judge adversarial images from a file against any defense",
+        description="Judge an .npz file (x_adv: float32 (n, C, H, W) for the first n images of the fixed order; facts: "
+        "JSON with name, dataset, norm, eps). What it breaks lowers the rows of the result folder.",
+        allow_abbrev=False,
+    )
+    score.add_argument("file", type=Path, metavar="FILE")
+    score.add_argument("--defenses", metavar="LIST", required=True, help="reference rows are added")
+    score.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
+    score.add_argument("--seed", type=int, help="of the defenses' randomness")
+    score.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
+    score.add_argument("--device", help="auto, cpu or cuda")
+    score.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    score.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    score.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    _add_plugin(score)
 
 
 def _add_list(commands: Commands) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from attacks.threat import ADAPTIVE, THREATS
 from benchmark.paths import PRESETS
 from defenses.errors import UserError, unknown_name
 from defenses.spec import parse_number
@@ -16,6 +17,45 @@ from defenses.spec import parse_number
 DEFAULT_PRESET = "quick"
 MAX_DRAWS = 255
 """Successes over draws are counted in a byte."""
+
+
+@dataclass(frozen=True)
+class OfMark:
+    """A size that is a share of the dataset's mark: ``"mark"``, ``"mark/3"`` in a configuration."""
+
+    divisor: float
+
+    def resolve(self, mark: float) -> float:
+        """Return the size in pixel units."""
+        return round(mark / self.divisor, 6)
+
+
+Size = float | OfMark
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a slow defense has of its own; None: what the run has."""
+
+    n: int | None = None
+    draws: int | None = None
+    latency_batch: int | None = None
+    attacks: tuple[str, ...] | None = None
+    eot_samples: int | None = None
+    stand_in: Mapping[str, Any] = field(default_factory=dict)
+    """Options of use of the cheaper form that is attacked in its place: the verdict is on the defense itself."""
+    unroll: int | None = None
+    """The last steps of an iterative defense that the gradient passes through; None: all, in the memory of one."""
+
+
+@dataclass(frozen=True)
+class ThreatTable:
+    """What a threat has of its own; None: what the run has."""
+
+    attacks: tuple[str, ...] | None = None
+    eps: Mapping[str, tuple[Size, ...]] | None = None
+    n: int | None = None
+    eot_samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,10 +68,14 @@ class RunConfig:
     references: tuple[str, ...]
     """Defenses that every table holds whatever ``defenses`` says: the rows to compare with."""
     attacks: tuple[str, ...]
-    eps: Mapping[str, tuple[float, ...]]
+    """Each runs under the threats that give it what it needs: a gradient, queries, a decoder."""
+    threats: tuple[str, ...]
+    """What the attackers know: words of ``attacks.threat.THREATS``; ``adaptive`` is all that the headline needs."""
+    eps: Mapping[str, tuple[Size, ...]]
     """Sizes in pixel units, by attack, and by dataset and attack (``[eps.mnist]``); the dataset's own grid otherwise.
 
-    A list serves every attack. A file's or flag's sizes replace the preset's as a whole.
+    ``"mark"`` is the dataset's mark, ``"mark/3"`` a third of it. A list serves every attack. A file's or flag's sizes
+    replace the preset's as a whole.
     """
     n: int
     seed: int
@@ -42,22 +86,71 @@ class RunConfig:
     latency_batch: int
     """Images in a batch when images/s is measured."""
     device: str
-    budget: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """For a slow defense, by name: ``n``, ``draws``, ``latency_batch`` of its own (``[budget.defensegan]``).
+    eot_samples: int
+    """Draws of a stochastic defense that an attacker who sees it averages each gradient over."""
+    substitute: str = "model_a_at"
+    """The classifier that is attacked under ``transfer``."""
+    threat: Mapping[str, ThreatTable] = field(default_factory=dict)
+    """``[threat.whitebox]``: ``attacks``, ``eps``, ``n``, ``eot_samples`` of that threat alone."""
+    budget: Mapping[str, Budget] = field(default_factory=dict)
+    """For a slow defense, by name (``[budget.defensegan]``), or by name and threat (``[budget.defensegan.whitebox]``,
+    key ``defensegan.whitebox`` here).
 
-    A file's or flag's ``n``, ``draws`` or ``latency_batch`` replaces those that the preset's budgets name.
+    A file's or flag's value replaces those that the preset's threats and budgets name.
     """
 
-    def of(self, defense: str, key: str) -> int:
-        """Return ``n``, ``draws`` or ``latency_batch`` for a defense, by name."""
-        count: int = self.budget.get(defense, {}).get(key, getattr(self, key))
-        return count
+    def n_of(self, defense: str, threat: str = "graybox") -> int:
+        """Return the number of images that a defense, by name, is judged on under a threat."""
+        own = self._budget(f"{defense}.{threat}").n
+        if own is not None:
+            return own
+        base = self._budget(defense).n or self.n
+        return min(base, self._table(threat).n or base)
 
-    def sizes(self, dataset: str, attack: str, grid: tuple[float, ...]) -> tuple[float, ...]:
-        """Return the sizes for an attack on a dataset, by name; ``grid`` where the configuration has none."""
-        for key in (f"{dataset}.{attack}", f"{dataset}.default", attack, "default"):
-            if key in self.eps:
-                return self.eps[key]
+    def draws_of(self, defense: str) -> int:
+        """Return the draws of a stochastic defense, by name."""
+        own = self._budget(defense).draws
+        return self.draws if own is None else own
+
+    def latency_batch_of(self, defense: str) -> int:
+        """Return the batch in which images/s of a defense, by name, is measured."""
+        own = self._budget(defense).latency_batch
+        return self.latency_batch if own is None else own
+
+    def eot_samples_of(self, defense: str, threat: str) -> int:
+        """Return the draws that each gradient is averaged over."""
+        places = (self._budget(f"{defense}.{threat}"), self._budget(defense), self._table(threat))
+        return next((place.eot_samples for place in places if place.eot_samples is not None), self.eot_samples)
+
+    def stand_in_of(self, defense: str, threat: str) -> Mapping[str, Any]:
+        """Return the options of the cheaper form that is attacked in a defense's place; empty where there is none."""
+        return self._budget(f"{defense}.{threat}").stand_in or self._budget(defense).stand_in
+
+    def unroll_of(self, defense: str, threat: str) -> int | None:
+        """Return how many of the last steps of an iterative defense the gradient passes through; None: all."""
+        own = self._budget(f"{defense}.{threat}").unroll
+        return self._budget(defense).unroll if own is None else own
+
+    def attacks_of(self, defense: str, threat: str) -> tuple[str, ...]:
+        """Return the attacks on a defense, by name, some of which may not fit the threat."""
+        places = (self._budget(f"{defense}.{threat}"), self._table(threat), self)
+        return next(place.attacks for place in places if place.attacks is not None)
+
+    def _budget(self, key: str) -> Budget:
+        return self.budget.get(key, Budget())
+
+    def _table(self, threat: str) -> ThreatTable:
+        return self.threat.get(threat, ThreatTable())
+
+    def sizes(
+        self, dataset: str, attack: str, threat: str, grid: tuple[float, ...], mark: float
+    ) -> tuple[float, ...]:  # fmt: skip
+        """Return the sizes for an attack on a dataset, by name, with its mark; ``grid`` where there are none."""
+        for table in (self._table(threat).eps or {}, self.eps):
+            for key in (f"{dataset}.{attack}", f"{dataset}.default", attack, "default"):
+                if key in table:
+                    sizes = (size.resolve(mark) if isinstance(size, OfMark) else size for size in table[key])
+                    return tuple(dict.fromkeys(sizes))
         return grid
 
 
@@ -73,13 +166,15 @@ def load(preset: str | None, file: Path | None, flags: Mapping[str, Any]) -> Run
             if key not in _KEYS:
                 raise unknown_name(f"configuration key in {source}:", key, _KEYS)
             merged[key] = _checked(key, value, source)
-            if key in _BUDGETED and "budget" not in values:
-                merged["budget"] = _without(key, merged.get("budget", {}))
+            for table in ("threat", "budget"):
+                if table not in values:
+                    merged[table] = _cleared(key, merged.get(table, {}))
     return RunConfig(**merged)
 
 
-def _without(key: str, budget: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-    return {defense: {k: v for k, v in counts.items() if k != key} for defense, counts in budget.items()}
+def _cleared(key: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave ``key`` to the run in all ``tables`` that have one of their own."""
+    return {name: replace(own, **{key: None}) if hasattr(own, key) else own for name, own in tables.items()}
 
 
 def preset_names() -> list[str]:
@@ -93,9 +188,8 @@ def preset_summary(name: str) -> str:
 
 
 _KEYS = [known.name for known in fields(RunConfig)]
-_LISTS = ("datasets", "classifiers", "defenses", "references", "attacks")
-_BUDGETED = ("n", "draws", "latency_batch")
-_COUNTS = (*_BUDGETED, "batch_size")
+_LISTS = ("datasets", "classifiers", "defenses", "references", "attacks", "threats")
+_COUNTS = ("n", "draws", "latency_batch", "batch_size", "eot_samples", "unroll")
 
 
 def _preset(name: str) -> dict[str, Any]:
@@ -116,39 +210,70 @@ def _read(file: Path) -> dict[str, Any]:
 def _checked(key: str, value: Any, source: str) -> Any:
     if key == "eps":
         return _sizes(value)
+    if key == "threat":
+        for name, _ in _tables(key, value, source):
+            if name not in THREATS:
+                raise unknown_name(f"threat in {source}:", name, [*THREATS])
+        return {name: _table(f"threat.{name}", ThreatTable, own, source) for name, own in _tables(key, value, source)}
     if key == "budget":
-        return _budget(value, source)
+        return _budgets(value, source)
     if key in _LISTS:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise UserError(f"{key} in {source} must be a list of names, not {value!r}")
         if not value and key not in ("references", "defenses"):
             raise UserError(f"{key} in {source} must not be empty")
-        return tuple(value)
+        return _threats(value, source) if key == "threats" else tuple(value)
     if key in _COUNTS:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{key} in {source} must be a whole number of at least 1, not {value!r}")
         if key == "draws" and value > MAX_DRAWS:
             raise UserError(f"draws in {source} must be at most {MAX_DRAWS}, not {value}")
         return value
-    kind = {"seed": int, "latency": bool, "device": str}[key]
+    kind = {"seed": int, "latency": bool, "device": str, "substitute": str, "stand_in": dict}[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"{key} in {source} must be {kind.__name__}, not {value!r}")
     return value
 
 
-def _budget(value: Any, source: str) -> dict[str, dict[str, int]]:
-    if not isinstance(value, dict) or not all(isinstance(counts, dict) for counts in value.values()):
-        raise UserError(f"budget in {source} must be tables, [budget.DEFENSE], not {value!r}")
-    for counts in value.values():
-        for key in counts:
-            if key not in _BUDGETED:
-                raise unknown_name(f"key of a budget in {source}:", key, _BUDGETED)
-    return {
-        name: {key: _checked(key, count, source) for key, count in counts.items()} for name, counts in value.items()
-    }
+def _threats(words: list[str], source: str) -> tuple[str, ...]:
+    valid = [*THREATS, "adaptive"]
+    for word in words:
+        if word not in valid:
+            raise unknown_name(f"threat in {source}:", word, valid)
+    spelled = [name for word in words for name in (ADAPTIVE if word == "adaptive" else (word,))]
+    return tuple(name for name in THREATS if name in spelled)
 
 
-def _sizes(value: Any) -> dict[str, tuple[float, ...]]:
+def _tables(key: str, value: Any, source: str) -> list[tuple[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(own, dict) for own in value.values()):
+        raise UserError(f"{key} in {source} must be tables, [{key}.NAME], not {value!r}")
+    return list(value.items())
+
+
+def _table(
+    name: str, kind: type[Any], values: Mapping[str, Any], source: str, without: tuple[str, ...] = ()
+) -> Any:  # fmt: skip
+    keys = [known.name for known in fields(kind) if known.name not in without]
+    for key in values:
+        if key not in keys:
+            raise unknown_name(f"key of [{name}] in {source}:", key, keys)
+    return kind(**{key: _checked(key, value, source) for key, value in values.items()})
+
+
+def _budgets(value: Any, source: str) -> dict[str, Budget]:
+    """Read ``[budget.DEFENSE]`` and ``[budget.DEFENSE.THREAT]``."""
+    found = {}
+    for defense, own in _tables("budget", value, source):
+        nested = {word: counts for word, counts in own.items() if word in THREATS}
+        plain = {key: count for key, count in own.items() if key not in THREATS}
+        found[defense] = _table(f"budget.{defense}", Budget, plain, source, without=("attacks",))
+        for word, counts in _tables(f"budget.{defense}", nested, source):
+            place = f"{defense}.{word}"
+            found[place] = _table(f"budget.{place}", Budget, counts, source, without=("draws", "latency_batch"))
+    return found
+
+
+def _sizes(value: Any) -> dict[str, tuple[Size, ...]]:
     given = value if isinstance(value, dict) else {"default": value}
     flat: dict[str, Any] = {}
     for name, items in given.items():
@@ -163,8 +288,18 @@ def _as_list(items: Any) -> list[Any]:
     return items
 
 
-def _size(item: Any) -> float:
+def _size(item: Any) -> Size:
+    if isinstance(item, str) and item.startswith("mark"):
+        return _of_mark(item)
     number = parse_number(item) if isinstance(item, str) else item
     if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number) or number < 0:
-        raise UserError(f"eps must be a number that is not negative, not {item!r}")
+        raise UserError(f"eps must be a number that is not negative, not {item!r} (or mark, mark/3: of the mark)")
     return float(number)
+
+
+def _of_mark(item: str) -> OfMark:
+    word, slash, divisor = item.partition("/")
+    number = parse_number(divisor) if slash else 1
+    if word != "mark" or not isinstance(number, int | float) or number <= 0:
+        raise UserError(f"eps must be a number that is not negative, not {item!r} (or mark, mark/3: of the mark)")
+    return OfMark(float(number))

@@ -13,13 +13,19 @@ from defenses.errors import UserError
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu`` or ``cuda``; raise ``UserError`` where it is not there."""
+    """Return the device for ``auto``, ``cpu`` or ``cuda``; raise ``UserError`` where it is not there.
+
+    On CUDA, convolutions are from now on computed in full float32, and the same each time.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):
         raise UserError(f"unknown device {name!r}. Valid: auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: this machine has no CUDA device that torch can use. Valid here: auto, cpu")
+    if name == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
     return torch.device(name)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from attacks.guard import seeded
+from attacks import views
 from attacks.probes import gradient_shares
+from attacks.seeding import seeded
 from benchmark.environment import synchronise
-from benchmark.grid import Cell, Group, Plan, Subject
+from benchmark.grid import Cell, Group, Plan, Subject, by_attack
 from benchmark.latency import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP
 
 PROBE_IMAGES = 50
@@ -33,17 +34,37 @@ def seconds(plan: Plan, missing: Sequence[Cell], device: torch.device) -> float:
 
 def _group_seconds(group: Group, cells: Sequence[Cell], device: torch.device) -> float:
     x, y = (part[:PROBE_IMAGES].to(device) for part in group.images)
-    n = len(group.images.y)
-    gradient = _timed(lambda: gradient_shares(group.classifier, x, y), device) / len(y)
-    total = 0.0
-    for attack, sizes in group.attacks().values():
-        used = [eps for eps in sizes if any(cell.attack is attack and cell.eps == eps for cell in cells)]
-        runs = min(1, len(used)) if attack.shares_sizes else len(used)
-        total += n * gradient * attack.gradients_per_image * runs
+    total = sum(_attack_seconds(group, together, x, y, device) for together in by_attack(cells))
     for subject in {cell.subject.spec.label: cell.subject for cell in cells}.values():
         if subject.defense is not None:
             total += _defense_seconds(group, subject, [cell for cell in cells if cell.subject is subject], x, device)
     return total
+
+
+def _attack_seconds(group: Group, cells: Sequence[Cell], x: Tensor, y: Tensor, device: torch.device) -> float:
+    """Return the seconds of one attack at all sizes of ``cells``, which share it."""
+    attack, spec, defense = cells[0].attack, cells[0].spec, cells[0].stand_in or cells[0].subject.defense
+    if attack is None or spec is None or (spec.sees_defense and defense is None):
+        return 0.0
+    model: nn.Module = cells[0].substitute or group.classifier
+    if spec.sees_defense and defense is not None:
+        model = views.view(spec.estimator, group.classifier, defense, 0)
+        few = 4 if _timed(lambda: _judge(group, defense, x[:1]), device) > SLOW else len(y)
+        x, y = x[:few], y[:few]
+    if attack.needs == "queries":
+        once, times = _timed(lambda: _judge(group, defense, x), device), getattr(attack, "queries", 1)
+    else:
+        once, times = _timed(lambda: _gradient(model, x, y), device), attack.gradients_per_image
+    runs = 1 if attack.shares_sizes and not spec.sees_defense else len({cell.eps for cell in cells})
+    return once / len(y) * times * spec.eot_samples * runs * len(group.images.y)
+
+
+def _gradient(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    with seeded(0, x.device):
+        try:
+            gradient_shares(model, x, y)
+        except Exception:  # its rows will say why
+            return
 
 
 def _defense_seconds(group: Group, subject: Subject, cells: Sequence[Cell], x: Tensor, device: torch.device) -> float:

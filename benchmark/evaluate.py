@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attacks.guard import seeded
+from attacks.seeding import seeded
 from benchmark.environment import synchronise
 from benchmark.keys import keyed_seed
 from defenses.base import Defense
@@ -19,7 +19,6 @@ from leaderboard.result import Verdicts
 
 ROUNDING = 1e-6
 """How far beyond [0, 1] rounding may carry a purified pixel."""
-AGREEMENT_IMAGES = 16
 
 
 class DefenseError(RuntimeError):
@@ -64,11 +63,6 @@ class Judge:
     def passes(self) -> int:
         """How often each image is purified for its verdict."""
         return 2 * self.draws if self.stochastic else 1
-
-    def forward_agreement(self, x: Tensor) -> bool:
-        """Say whether two passes over the same few images give the same bits."""
-        few = x[:AGREEMENT_IMAGES]
-        return torch.equal(self.purify(few, 0, 0), self.purify(few, 0, 1))
 
     @torch.no_grad()
     def _count(self, x: Tensor, y: Tensor, draws: range, advance: Callable[[int], None]) -> np.ndarray[Any, Any]:

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,17 +13,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attacks import planted, views
 from attacks.base import Attack
 from attacks.probes import gradient_shares
-from benchmark import adversarial, latency
-from benchmark.adversarial import AdversarialSet
+from attacks.seeding import seeded
+from attacks.threat import AttackSpec
+from benchmark import adversarial, consistency, latency
+from benchmark.adversarial import AdversarialSet, Victim
 from benchmark.environment import describe
 from benchmark.evaluate import Judge
-from benchmark.grid import Cell, Group, Plan, Subject
+from benchmark.grid import Cell, Group, Plan, Subject, by_attack
+from benchmark.keys import keyed_seed
 from defenses.base import Defense
 from leaderboard.result import Result, Verdicts
 from leaderboard.store import Store
 
+GRADIENT_IMAGES = 500
+"""Clean images whose gradients are probed."""
+PLANTED_IMAGES = 16
+"""Images that an adversarial example is planted beside."""
 EXAMPLES = 8
 """Images kept beside each result for the gallery."""
 
@@ -88,7 +95,10 @@ class _GroupRunner:
     clean: dict[str, Verdicts | str] = field(default_factory=dict)
     """For each defense its verdicts on clean images, or why there are none."""
     judges: dict[str, Judge] = field(default_factory=dict)
-    agreement: dict[str, bool] = field(default_factory=dict)
+    kept: dict[str, dict[str, bool | float]] = field(default_factory=dict)
+    """For each defense, how it keeps to its contract."""
+    gradients: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    """For each attacked model (estimator, defense) what its gradients on clean images are worth."""
 
     def run(self, cells: list[Cell]) -> Iterator[Result]:
         """Compute ``cells``, storing and yielding each result as it is done."""
@@ -99,30 +109,54 @@ class _GroupRunner:
         for cell in accuracy:
             if cell.attack is None:
                 yield self._put(self._accuracy(cell, None))
-        for attack, sizes in self.group.attacks().values():
-            due = [cell for cell in accuracy if cell.attack is attack]
-            if due:
-                yield from self._attack(attack, [eps for eps in sizes if any(c.eps == eps for c in due)], due)
+        for cells_of_one_attack in by_attack(accuracy):
+            yield from self._attack(cells_of_one_attack)
         for batch in dict.fromkeys(int(cell.identity["batch"]) for cell in timed):
             yield from self._latency([cell for cell in timed if cell.identity["batch"] == batch], batch)
 
-    def _attack(self, attack: Attack, sizes: list[float], cells: list[Cell]) -> Iterator[Result]:
-        runs = 1 if attack.shares_sizes else len(sizes)
-        with self.progress.task(f"{self._where()}: {attack.spec.label}", len(self.group.images.y) * runs) as advance:
-            sets, failed = adversarial.obtain(self.store, self.group, attack, sizes, self.device, self.force, advance)
+    def _attack(self, cells: list[Cell]) -> Iterator[Result]:
+        """Attack once, at all sizes, and judge every cell that shares the images."""
+        attack, specs = _attack_of(cells[0]), {cell.eps: _spec_of(cell) for cell in cells}
+        runs = 1 if attack.shares_sizes and not _spec_of(cells[0]).sees_defense else len(specs)
+        try:
+            victim = self._victim(cells[0])
+        except Exception as error:
+            for cell in cells:
+                yield self._put(self._failed(cell, _reason(error)))
+            return
+        with self.progress.task(self._what(cells[0]), len(self.group.images.y) * runs) as advance:
+            sets, failed = adversarial.obtain(
+                self.store, self.group, attack, list(specs.values()), victim, self.device, self.force, advance
+            )
         for cell in cells:
             if cell.eps in failed:
                 yield self._put(self._failed(cell, f"attack failed: {_reason(failed[cell.eps])}"))
             else:
-                yield self._put(self._accuracy(cell, sets[cell.eps]), self._examples(cell, sets[cell.eps]))
+                result = self._accuracy(cell, sets[cell.eps], victim)
+                yield self._put(result, self._examples(cell, sets[cell.eps]))
 
-    @cached_property
-    def _gradients(self) -> dict[str, float]:
-        """How many of the attacked classifier's gradients on the clean images are useless to any attack."""
-        x, y = self.group.images
+    def _victim(self, cell: Cell) -> Victim:
+        """Return what the cell's attacker sees."""
+        spec, subject, batch = _spec_of(cell), cell.subject, int(cell.identity["batch"]["attack"])
+        if not spec.sees_defense:
+            return Victim(cell.substitute or self.group.classifier, batch)
+        defense = cell.stand_in or subject.defense
+        if defense is None:
+            raise RuntimeError(subject.failure or "not made")
+        seed = self._frozen_seed(subject.spec.label)
+        model = views.view(spec.estimator, self.group.classifier, defense, seed)
+        return Victim(model, batch, spec.eot_samples, {"defense": subject.identity, "batch": cell.identity["batch"]})
+
+    def _frozen_seed(self, defense: str) -> int:
+        return keyed_seed("frozen", defense, self.group.identity["seed"])
+
+    def _gradients(self, victim: Victim) -> dict[str, float]:
+        """How many of the gradients on the first clean images are useless to any attack."""
+        x, y = (part[:GRADIENT_IMAGES] for part in self.group.images)
         counts = np.zeros(2)
-        for images, labels in zip(x.split(500), y.split(500), strict=True):
-            counts += gradient_shares(self.group.classifier, images.to(self.device), labels.to(self.device))
+        with seeded(keyed_seed("gradients", self.group.identity["seed"]), self.device):
+            for images, labels in zip(x.split(victim.batch), y.split(victim.batch), strict=True):
+                counts += gradient_shares(victim.model, images.to(self.device), labels.to(self.device))
         shares = counts / len(y)
         return {"zero_gradient_share": float(shares[0]), "non_finite_gradient_share": float(shares[1])}
 
@@ -141,11 +175,11 @@ class _GroupRunner:
         try:
             with self.progress.task(f"{self._where()}: {label} on clean images", len(y) * judge.passes) as advance:
                 self.clean[label] = judge.verdicts(x, y, advance)
-                self.agreement[label] = judge.forward_agreement(x)
+            self.kept[label] = consistency.probe(judge, x)
         except Exception as error:
             self.clean[label] = _reason(error)
 
-    def _accuracy(self, cell: Cell, made: AdversarialSet | None) -> Result:
+    def _accuracy(self, cell: Cell, made: AdversarialSet | None, victim: Victim | None = None) -> Result:
         label = cell.subject.spec.label
         clean = self.clean[label]
         if isinstance(clean, str):
@@ -153,25 +187,50 @@ class _GroupRunner:
         judge = self.judges[label]
         judge.seconds = {"purify": 0.0, "classify": 0.0}
         attacked, probes = None, {}
-        if made is not None:
+        if made is not None and victim is not None:
             try:
                 text = f"{self._where()}: {label} under {cell.identity['attack']['label']} {cell.eps:g}"
-                with self.progress.task(text, len(made.x_adv) * judge.passes) as advance:
-                    attacked = judge.verdicts(made.x_adv, self.group.images.y, advance)
-                probes = self._probes(cell, made)
+                if _spec_of(cell).estimator == "frozen":
+                    attacked = self._verdicts_of_one_draw(made, judge, victim.batch)
+                else:
+                    with self.progress.task(text, len(made.x_adv) * judge.passes) as advance:
+                        attacked = judge.verdicts(made.x_adv, self.group.images.y, advance)
+                probes = self._probes(cell, made, victim)
             except Exception as error:
                 return self._failed(cell, _reason(error))
         return Result(
             identity=cell.identity, status="ok", facts=cell.subject.facts, environment=self.environment,
             created=_now(), clean=clean, adversarial=attacked,
-            probes={**probes, "forward_agreement": self.agreement[label]},
+            probes={**probes, **self.kept[label]},
             seconds={**judge.seconds, "attack": made.seconds} if made else {},
             adversarial_set={"key": made.key, "sha256": made.sha256} if made else None,
         )  # fmt: skip
 
-    def _probes(self, cell: Cell, made: AdversarialSet) -> dict[str, float]:
-        takes_gradients = cell.attack is not None and cell.attack.gradients_per_image > 0
-        return {**made.probes, **(self._gradients if takes_gradients else {})}
+    @torch.no_grad()
+    def _verdicts_of_one_draw(self, made: AdversarialSet, judge: Judge, batch: int) -> Verdicts:
+        """Judge under the very randomness that was attacked, in the attack's batches."""
+        model = views.view("frozen", self.group.classifier, judge.defense, self._frozen_seed(judge.label))
+        batches = zip(made.x_adv.split(batch), self.group.images.y.split(batch), strict=True)
+        right = [model(x.to(self.device)).argmax(dim=1).cpu() == y for x, y in batches]
+        bits = torch.cat(right).to(torch.uint8).numpy()
+        return Verdicts(1, bits, bits)
+
+    def _probes(self, cell: Cell, made: AdversarialSet, victim: Victim) -> dict[str, float]:
+        if _attack_of(cell).needs != "gradient":
+            return dict(made.probes)
+        place = _seen(cell)
+        if place not in self.gradients:
+            self.gradients[place] = self._gradients(victim)
+        return {**made.probes, **self.gradients[place], **self._planted(cell, victim)}
+
+    def _planted(self, cell: Cell, victim: Victim) -> dict[str, float]:
+        """Whether PGD with the true gradient finds, at the mark, examples that are known to be there."""
+        attack, spec, last = _attack_of(cell), _spec_of(cell), planted.last_layer(self.group.classifier)
+        if spec.estimator != "full" or attack.spec.name != "pgd" or cell.eps != self.group.dataset.eps or last is None:
+            return {}
+        x = self.group.images.x[:PLANTED_IMAGES].to(self.device)
+        seed = keyed_seed("planted", self.group.identity["seed"])
+        return planted.found(attack, victim.model, last, x, cell.eps, seed, victim.samples)
 
     def _latency(self, cells: list[Cell], batch: int) -> Iterator[Result]:
         """Time the defenses that can be timed, together; the others get their reason."""
@@ -225,8 +284,31 @@ class _GroupRunner:
     def _failed(self, cell: Cell, reason: str) -> Result:
         return Result(cell.identity, "error", cell.subject.facts, self.environment, _now(), error=reason)
 
+    def _what(self, cell: Cell) -> str:
+        spec = _spec_of(cell)
+        against = f" ({spec.estimator}) against {cell.subject.spec.label}" if spec.sees_defense else ""
+        return f"{self._where()}: {spec.attack.label}{against}"
+
     def _where(self) -> str:
         return f"{self.group.dataset.spec.label}, {self.group.classifier.spec.label}"
+
+
+def _seen(cell: Cell) -> tuple[str, str]:
+    """Name the model that a cell's attacker sees: no defense, if it knows none."""
+    spec = _spec_of(cell)
+    return spec.estimator, cell.subject.spec.label if spec.sees_defense else ""
+
+
+def _attack_of(cell: Cell) -> Attack:
+    if cell.attack is None:
+        raise ValueError("a cell of clean images has no attack")
+    return cell.attack
+
+
+def _spec_of(cell: Cell) -> AttackSpec:
+    if cell.spec is None:
+        raise ValueError("a cell of clean images has no attack")
+    return cell.spec
 
 
 def _pixels(x: Tensor) -> NDArray[np.uint8]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,16 @@ from typing import Any
 import torch
 
 from attacks.base import Attack
-from attacks.threat import AttackSpec, ThreatModel
+from attacks.threat import THREATS, AttackSpec, ThreatModel
 from benchmark import zoo
 from benchmark.classifiers import Classifier
 from benchmark.config import RunConfig
 from benchmark.data import ImageDataset, Images
 from benchmark.environment import describe
+from benchmark.identity import attack_identity, dataset_identity, identity, origin
 from benchmark.models import load_classifier, load_defense
 from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
-from defenses.base import Defense
+from defenses.base import Defense, decodes, relaxes
 from defenses.errors import UserError, unknown_name
 from defenses.registry import Registry
 from defenses.spec import Spec
@@ -45,7 +46,16 @@ class Cell:
     identity: Mapping[str, Any]
     subject: Subject
     attack: Attack | None = None
-    eps: float = 0.0
+    spec: AttackSpec | None = None
+    stand_in: Defense | None = None
+    """The cheaper form of the defense that is attacked in its place."""
+    substitute: Classifier | None = None
+    """The classifier that is attacked in place of the judged one."""
+
+    @property
+    def eps(self) -> float:
+        """The attack's size in pixel units; 0 for clean images."""
+        return self.spec.threat.eps if self.spec else 0.0
 
     @cached_property
     def key(self) -> str:
@@ -70,15 +80,15 @@ class Group:
     subjects: Sequence[Subject]
     cells: Sequence[Cell]
 
-    def attacks(self) -> dict[str, tuple[Attack, list[float]]]:
-        """Return the attacks by label, each with the sizes that its cells ask for."""
-        found: dict[str, tuple[Attack, list[float]]] = {}
-        for cell in self.cells:
-            if cell.attack is not None:
-                sizes = found.setdefault(cell.attack.spec.label, (cell.attack, []))[1]
-                if cell.eps not in sizes:
-                    sizes.append(cell.eps)
-        return found
+
+def by_attack(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Put together the cells that one run of an attack serves: any defense's, if it sees none; else one defense's."""
+    found: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        if cell.spec is not None:
+            seen = cell.subject.spec.label if cell.spec.sees_defense else ""
+            found.setdefault((cell.spec.attack.label, cell.spec.estimator, seen), []).append(cell)
+    return list(found.values())
 
 
 @dataclass
@@ -102,33 +112,161 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
     folders = zoo.search_path(zoo_folder)
     found = Plan()
     defenses = _specs(DEFENSES, (*config.references, *config.defenses))
-    attacks: list[Attack] = [_plug_in(ATTACKS.create, spec) for spec in _specs(ATTACKS, config.attacks)]
+    attacks = _Attacks(config)
     classifiers = _specs(CLASSIFIERS, config.classifiers)
     datasets: list[ImageDataset] = [_plug_in(DATASETS.create, spec) for spec in _specs(DATASETS, config.datasets)]
     if not defenses:
         raise UserError("no defense to run: give --defenses, or references in the configuration")
     _check_tables(config)
     for dataset in datasets:
-        sizes = {attack.spec.label: _sizes(attack, config, dataset, found.warnings) for attack in attacks}
         for spec in classifiers:
             classifier, weights = _plug_in(load_classifier, spec, dataset, device, folders)
             subjects = [_subject(s, dataset, classifier, weights, device, folders, config) for s in defenses]
-            for n, judged in _by_images(subjects, config).items():
+            site = _Site(dataset, classifier, config, device, folders, found.warnings)
+            asked = [(subject, threat) for threat in config.threats for subject in subjects]
+            for n, pairs in _by_images(asked, config).items():
                 images = _plug_in(dataset.judged, n, data_dir)
                 shared = _shared_identity(dataset, classifier, weights, n, config)
-                cells = [cell for subject in judged for cell in _cells(subject, shared, attacks, sizes)]
-                if config.latency:
-                    cells += [_latency_cell(subject, shared, device, config) for subject in judged]
+                judged = list({subject.spec.label: subject for subject, _ in pairs}.values())
+                cells = [_clean_cell(subject, shared) for subject in judged]
+                for subject, threat in pairs:
+                    cells += site.cells(subject, threat, attacks.on(subject, threat), shared)
+                timed = [s for s in judged if n == config.n_of(s.spec.name)] if config.latency else []
+                cells += [_latency_cell(subject, shared, device, config) for subject in timed]
                 found.groups.append(Group(dataset, images, classifier, shared, judged, cells))
     return found
 
 
-def _by_images(subjects: Sequence[Subject], config: RunConfig) -> dict[int, list[Subject]]:
-    """Group subjects by the number of images that each is judged on."""
-    found: dict[int, list[Subject]] = {}
-    for subject in subjects:
-        found.setdefault(config.of(subject.spec.name, "n"), []).append(subject)
+def submitted(group: Group, attack: Attack, eps: float) -> Group:
+    """Return a group whose defenses are judged on clean images and on somebody's adversarial ones."""
+    cells = [cell for cell in group.cells if cell.kind == "accuracy" and cell.attack is None]
+    spec = AttackSpec(attack.spec, ThreatModel(attack.norm, eps, "whitebox"), "submitted")
+    for subject in group.subjects:
+        identity = {**_accuracy_identity(subject, group.identity), "attack": attack_identity(attack, spec)}
+        cells.append(Cell(identity, subject, attack, spec))
+    return replace(group, cells=cells)
+
+
+def _by_images(asked: Sequence[tuple[Subject, str]], config: RunConfig) -> dict[int, list[tuple[Subject, str]]]:
+    """Group subjects and threats by the number of images that each is judged on."""
+    found: dict[int, list[tuple[Subject, str]]] = {}
+    for subject, threat in asked:
+        found.setdefault(config.n_of(subject.spec.name, threat), []).append((subject, threat))
     return found
+
+
+@dataclass(frozen=True)
+class _Site:
+    """Where cells are laid out: one dataset, one classifier."""
+
+    dataset: ImageDataset
+    classifier: Classifier
+    config: RunConfig
+    device: torch.device
+    folders: Sequence[Path]
+    warnings: list[str]
+
+    def cells(
+        self, subject: Subject, threat: str, attacks: Sequence[Attack], shared: Mapping[str, Any]
+    ) -> Iterator[Cell]:
+        """Yield a defense's cells under one threat; none where the threat does not fit it."""
+        unfit = _unfit(subject, threat)
+        if unfit:
+            if threat == "whitebox" and subject.spec.name not in self._references:
+                self._warn(f"{subject.spec.label} is judged without whitebox: {unfit}")
+            return
+        if not any(attack.needs in NEEDS_MET[threat] for attack in attacks):
+            wanted = " or ".join(sorted(NEEDS_MET[threat]))
+            self._warn(f"nothing runs under {threat}: no attack takes its {wanted}; name one in [threat.{threat}]")
+            return
+        stand_in, stand_in_label = self._stand_in(subject, threat)
+        substitute, known = self._substitute if threat == "transfer" else (None, None)
+        if threat == "transfer" and substitute is None:
+            return
+        knows = THREATS[threat]
+        averaged = knows.estimator not in ("bare", "transfer", "frozen") and subject.facts["stochastic"]
+        for attack in attacks:
+            if attack.needs not in NEEDS_MET[threat] or (threat in ("graybox", "transfer") and not attack.transfers):
+                continue
+            draws = averaged and attack.needs in ("gradient", "queries")
+            samples = self.config.eot_samples_of(subject.spec.name, threat) if draws else 1
+            for eps in self._sizes(attack, threat):
+                model = ThreatModel(attack.norm, eps, knows.knowledge)
+                spec = AttackSpec(attack.spec, model, knows.estimator, samples, known, stand_in_label)
+                identity = {**_accuracy_identity(subject, shared), "attack": attack_identity(attack, spec)}
+                if samples > 1:  # copies and images together fill the batch
+                    plan = {**shared["batch"], "attack": max(1, shared["batch"]["attack"] // samples)}
+                    identity["batch"] = plan
+                yield Cell(identity, subject, attack, spec, stand_in, substitute)
+
+    @property
+    def _references(self) -> set[str]:
+        """Names of the rows that run in every table: what does not fit them is no news."""
+        return {text.partition("[")[0] for text in self.config.references}
+
+    @cached_property
+    def _substitute(self) -> tuple[Classifier | None, dict[str, Any] | None]:
+        """The classifier that is attacked under ``transfer``, and its identity; a warning where it has no weights."""
+        spec = CLASSIFIERS.spec(self.config.substitute)
+        try:
+            made, weights = load_classifier(spec, self.dataset, self.device, self.folders)
+        except UserError as error:
+            self._warn(f"{self.dataset.spec.label} is judged without transfer: {error}")
+            return None, None
+        return made, identity(CLASSIFIERS, spec, weights)
+
+    def _stand_in(self, subject: Subject, threat: str) -> tuple[Defense | None, str | None]:
+        """Return what is attacked in a defense's place, and its name; none where it is attacked as it is."""
+        options = self.config.stand_in_of(subject.spec.name, threat)
+        unroll = self.config.unroll_of(subject.spec.name, threat)
+        if THREATS[threat].estimator in ("bare", "transfer", "queries") or (not options and unroll is None):
+            return None, None
+        spec = DEFENSES.spec(subject.spec.name, **{**subject.spec.options, **options})
+        if spec.label == subject.spec.label and unroll is None:
+            return None, None
+        defense, _ = load_defense(spec, self.dataset, self.classifier.spec, self.device, self.folders)
+        defense.unroll = unroll
+        return defense, spec.label if unroll is None else f"{spec.label}, gradient through its last {unroll}"
+
+    def _sizes(self, attack: Attack, threat: str) -> tuple[float, ...]:
+        if attack.norm == "l2":
+            if attack.bound is None:
+                raise UserError(f"attack {attack.spec.label!r} of norm l2 states no bound")
+            return (attack.bound,)
+        place = (self.dataset.spec.name, attack.spec.name, threat)
+        sizes = self.config.sizes(*place, self.dataset.eps_grid, self.dataset.eps)
+        for text in map(attack.check, sizes):
+            if text:
+                self._warn(text)
+        return sizes
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+NEEDS_MET: Mapping[str, frozenset[str]] = {
+    "graybox": frozenset({"gradient", "nothing"}),
+    "blackbox": frozenset({"queries"}),
+    "latent": frozenset({"decoder"}),
+    "whitebox": frozenset({"gradient", "defense"}),
+    **dict.fromkeys(("transfer", "bpda", "soft", "fixed-seed"), frozenset({"gradient"})),
+}
+"""What each threat gives an attack."""
+
+
+def _unfit(subject: Subject, threat: str) -> str | None:
+    """Say why a threat has nothing to attack in a defense; None where it has."""
+    defense = subject.defense
+    if threat in ("whitebox", "fixed-seed", "soft") and not subject.facts["differentiable"]:
+        return "it declares that it is not differentiable"
+    if threat == "soft" and not relaxes(defense):
+        return "it has no relaxation"
+    if threat == "latent" and not decodes(defense):
+        return "it decodes no latent code"
+    if threat == "fixed-seed" and not subject.facts["stochastic"]:
+        return "it is deterministic"
+    return None
 
 
 def _subject(
@@ -147,25 +285,24 @@ def _subject(
     facts = {
         "eps_mark": dataset.eps,
         "num_classes": dataset.num_classes,
+        "adversarial_eps": classifier.adversarial_eps,
         "stochastic": stochastic,
         "differentiable": bool(getattr(declared, "differentiable", True)),
+        "relaxes": relaxes(declared),
         "training_knowledge": str(getattr(declared, "training_knowledge", "none")),
-        "weights": _origin(weights),
-        "classifier": _origin(classifier_weights),
+        "weights": origin(weights),
+        "classifier": origin(classifier_weights),
     }
-    draws = config.of(spec.name, "draws") if stochastic else 1
+    draws = config.draws_of(spec.name) if stochastic else 1
     return Subject(spec, defense, failure, identity(DEFENSES, spec, weights), facts, draws)
 
 
-def _cells(
-    subject: Subject, shared: Mapping[str, Any], attacks: Sequence[Attack], sizes: Mapping[str, Sequence[float]]
-) -> list[Cell]:
-    base = {"kind": "accuracy", **shared, "defense": subject.identity, "draws": subject.draws}
-    cells = [Cell({**base, "attack": None}, subject)]
-    for attack in attacks:
-        for eps in sizes[attack.spec.label]:
-            cells.append(Cell({**base, "attack": attack_identity(attack, eps)}, subject, attack, eps))
-    return cells
+def _accuracy_identity(subject: Subject, shared: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kind": "accuracy", **shared, "defense": subject.identity, "draws": subject.draws}
+
+
+def _clean_cell(subject: Subject, shared: Mapping[str, Any]) -> Cell:
+    return Cell({**_accuracy_identity(subject, shared), "attack": None}, subject)
 
 
 def _latency_cell(subject: Subject, shared: Mapping[str, Any], device: torch.device, config: RunConfig) -> Cell:
@@ -173,14 +310,8 @@ def _latency_cell(subject: Subject, shared: Mapping[str, Any], device: torch.dev
     where = {name: machine[name] for name in ("device", "device_name", "threads")}
     places = {name: shared[name] for name in ("dataset", "classifier", "seed")}
     identity = {"kind": "latency", **places, "defense": subject.identity, "n": 0}
-    batch = config.of(subject.spec.name, "latency_batch")
+    batch = config.latency_batch_of(subject.spec.name)
     return Cell({**identity, "batch": batch, "machine": where}, subject)
-
-
-def attack_identity(attack: Attack, eps: float) -> dict[str, Any]:
-    """Return what a cell's key holds of its attack."""
-    described = AttackSpec(attack.spec, ThreatModel(attack.norm, eps)).describe()
-    return {**described, "version": attack.version, "source": ATTACKS.source_digest(attack.spec.name)}
 
 
 def _shared_identity(
@@ -195,39 +326,21 @@ def _shared_identity(
     }
 
 
-def dataset_identity(dataset: ImageDataset) -> dict[str, Any]:
-    """Return what a key holds of a dataset."""
-    source = DATASETS.source_digest(dataset.spec.name)
-    return {"label": dataset.spec.label, "version": dataset.version, "source": source}
+class _Attacks:
+    """The attacks of a run, each list made once, so that cells of one attack share its object."""
 
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.made: dict[tuple[str, ...], list[Attack]] = {}
 
-def identity(registry: Registry, spec: Spec, weights: zoo.Weights | None) -> dict[str, Any]:
-    """Return what a key holds of a classifier or a defense."""
-    return {
-        "name": spec.name,
-        "label": spec.label,
-        "options": dict(spec.options),
-        "version": getattr(registry.get(spec.name), "version", "1"),
-        "source": registry.source_digest(spec.name),
-        "weights": weights.sha256 if weights else None,
-    }
+    def on(self, subject: Subject, threat: str) -> list[Attack]:
+        """Return the attacks on a defense under a threat."""
+        return self._of(self.config.attacks_of(subject.spec.name, threat))
 
-
-def _origin(weights: zoo.Weights | None) -> dict[str, Any] | None:
-    if weights is None:
-        return None
-    row = asdict(weights)
-    return {name: row[name] for name in ("command", "seed", "epochs", "train_images", "validation", "date")}
-
-
-def _sizes(attack: Attack, config: RunConfig, dataset: ImageDataset, warnings: list[str]) -> tuple[float, ...]:
-    if attack.norm == "l2":
-        if attack.bound is None:
-            raise UserError(f"attack {attack.spec.label!r} of norm l2 states no bound")
-        return (attack.bound,)
-    sizes = config.sizes(dataset.spec.name, attack.spec.name, dataset.eps_grid)
-    warnings += [text for text in map(attack.check, sizes) if text and text not in warnings]
-    return sizes
+    def _of(self, texts: tuple[str, ...]) -> list[Attack]:
+        if texts not in self.made:
+            self.made[texts] = [_plug_in(ATTACKS.create, spec) for spec in _specs(ATTACKS, texts)]
+        return self.made[texts]
 
 
 def _specs(registry: Registry, texts: Sequence[str]) -> list[Spec]:
@@ -236,7 +349,8 @@ def _specs(registry: Registry, texts: Sequence[str]) -> list[Spec]:
 
 
 def _check_tables(config: RunConfig) -> None:
-    for defense in config.budget:
+    for key in config.budget:
+        defense = key.partition(".")[0]
         if defense not in DEFENSES.names():
             raise unknown_name("defense in the budget table:", defense, DEFENSES.names())
     attacks = ["default", *ATTACKS.names()]

@@ -81,5 +81,5 @@ SMALL_RUN = (
 def small_config(tmp_path):
     """A configuration file without the trained defenses of the preset."""
     path = tmp_path / "small.toml"
-    path.write_text("defenses = []\nbatch_size = 16\n")
+    path.write_text('defenses = []\nbatch_size = 16\nthreats = ["graybox"]\n')
     return path

@@ -63,11 +63,6 @@ def test_the_callers_generator_is_left_alone(shapes):
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_forward_agreement_is_measured(shapes):
-    assert judge(shapes, NoDefense()).forward_agreement(shapes[0].x)
-    assert not judge(shapes, Noisy()).forward_agreement(shapes[0].x)
-
-
 def test_a_purifier_that_writes_into_its_input_harms_nobody(shapes):
     class InPlace(Defense):
         def purify(self, x):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from rich.console import Console
 from benchmark import config, console, estimate, executor, grid
 from benchmark.environment import pick_device
 from defenses.spec import split_list
-from leaderboard import page, tables
+from leaderboard import aggregate, page, tables
 from leaderboard.aggregate import boards
 from leaderboard.store import Store
 from leaderboard.tables import Table
@@ -23,9 +24,6 @@ def run(args: argparse.Namespace) -> int:
     """Run what ``args`` ask for. Status 1 if a cell failed."""
     asked = config.load(args.preset, args.config, _flags(args))
     device = pick_device(asked.device)
-    if device.type == "cuda":
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.allow_tf32 = False
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
     for warning in plan.warnings:
         print(f"bench: warning: {warning}", file=sys.stderr)
@@ -43,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
         _say_what_was_set_aside(store)
     if outcome.computed:
         store.record_command(_command(args))
-    return _finish(screen, store, plan, outcome)
+    return report(screen, store, plan, outcome)
 
 
-def _finish(screen: Console, store: Store, plan: grid.Plan, outcome: executor.Outcome) -> int:
+def report(screen: Console, store: Store, plan: grid.Plan, outcome: executor.Outcome) -> int:
+    """Show what a plan came to and write the page. Status 1 if a cell failed."""
     keys = {cell.key for cell in plan.cells}
     console.show_boards(screen, boards(result for result in store.results() if result.key in keys))
     written = page.write(store)
@@ -74,12 +73,20 @@ def _dry_run(plan: grid.Plan, store: Store, device: torch.device) -> int:
             rows.append([where, subject.spec.label, str(len(group.images.y)), str(len(mine)), str(waiting)])
     console.show(Console(), Table("Would run", ["where", "defense", "n", "cells", "to compute"], rows))
     for group in plan.groups:
-        for attack, sizes in group.attacks().values():
-            print(f"{group.dataset.spec.label}: {attack.spec.label} at {', '.join(f'{eps:g}' for eps in sizes)}")
+        for line in dict.fromkeys(_described(cells) for cells in grid.by_attack(group.cells)):
+            print(f"{group.dataset.spec.label}: {line}")
     _say_what_was_set_aside(store)
     spent = estimate.seconds(plan, missing, device)
     print(f"{len(missing)} of {len(plan.cells)} cells to compute on {device.type}, about {_duration(spent)}.")
     return 0
+
+
+def _described(cells: Sequence[grid.Cell]) -> str:
+    """Name the attack that ``cells`` share, its threat and its sizes."""
+    (name,) = {cell.spec.attack.label for cell in cells if cell.spec}
+    (estimator,) = {cell.spec.estimator for cell in cells if cell.spec}
+    sizes = ", ".join(f"{eps:g}" for eps in dict.fromkeys(cell.eps for cell in cells))
+    return f"{name} ({aggregate.WORDS.get(estimator, estimator)}) at {sizes}"
 
 
 def _duration(seconds: float) -> str:
@@ -95,10 +102,12 @@ def _command(args: argparse.Namespace) -> str:
         "--classifier": args.classifier,
         "--defenses": args.defenses,
         "--attacks": args.attacks,
+        "--threat": args.threat,
         "--eps": args.eps,
         "-n": args.n,
         "--seed": args.seed,
         "--draws": args.draws,
+        "--eot-samples": args.eot_samples,
         "--device": args.device,
     }
     words = [f"--plugin {shlex.quote(Path(file).name)}" for file in args.plugin or []]
@@ -112,9 +121,11 @@ def _flags(args: argparse.Namespace) -> dict[str, object]:
         "classifiers": args.classifier,
         "defenses": args.defenses,
         "attacks": args.attacks,
+        "threats": args.threat,
         "eps": args.eps,
     }
     given: dict[str, object] = {key: split_list(text) if text is not None else None for key, text in lists.items()}
     given |= {"n": args.n, "seed": args.seed, "draws": args.draws, "device": args.device}
+    given["eot_samples"] = args.eot_samples
     given["latency"] = False if args.no_latency else None
     return given

@@ -1,0 +1,115 @@
+"""``bench audit``: attack defenses as one who sees them does, on few images, and say what a reviewer would ask."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmark import config, console, executor, grid
+from benchmark.environment import pick_device
+from defenses.spec import split_list
+from leaderboard import aggregate, audit, page, tables
+from leaderboard.aggregate import Board, Row
+from leaderboard.statistics import Estimate
+from leaderboard.store import Store
+
+STDOUT = "-"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit ``args.defenses``. Status 1 if a check that gates failed."""
+    asked = config.load("audit", args.config, _flags(args))
+    device = pick_device(asked.device)
+    plan = grid.plan(asked, device, args.data_dir, args.zoo)
+    for warning in plan.warnings:
+        print(f"bench: warning: {warning}", file=sys.stderr)
+    with ExitStack() as stack:
+        folder = args.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        store = Store(folder)
+        store.prepare()
+        # Attacks run with sys.stdout redirected: the screen must keep the real one.
+        watched = Console(file=sys.stderr)
+        with console.RunProgress(watched, len(executor.missing_cells(plan, store))) as progress:
+            executor.execute(plan, store, device, force=False, progress=progress)
+        keys = {cell.key for cell in plan.cells}
+        boards = aggregate.boards(result for result in store.results() if result.key in keys)
+        if args.out:
+            store.record_command(_command(args))
+            page.write(store)
+    rows = [(board, row) for board in boards for row in board.rows.values() if _wanted(row, asked)]
+    if args.json is not None:
+        found = json.dumps([_described(board, row) for board, row in rows], indent=1)
+        print(found) if args.json == STDOUT else Path(args.json).write_text(found + "\n", encoding="utf-8")
+    else:
+        for board in boards:
+            _show(Console(file=sys.stdout), board, [row for other, row in rows if other is board])
+    return 1 if any(audit.gating(audit.audit(board, row)) for board, row in rows) else 0
+
+
+def _wanted(row: Row, asked: config.RunConfig) -> bool:
+    """Leave out the reference rows that were only run to compare with."""
+    return row.any.identity["defense"]["name"] in {text.partition("[")[0] for text in asked.defenses}
+
+
+def _show(screen: Console, board: Board, rows: list[Row]) -> None:
+    for table in (tables.by_threat(board, brief=True), tables.verdicts(board)):
+        if table:
+            console.show(screen, table)
+    for row in rows:
+        found = [[STATES[f.state], f.check, f.evidence] for f in audit.audit(board, row)]
+        console.show(screen, tables.Table(f"{row.defense}, {board.dataset}", ["", "check", "evidence"], found, words=3))
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command line without what is this machine's own."""
+    flags = {"--dataset": args.dataset, "--classifier": args.classifier, "-n": args.n, "--seed": args.seed}
+    words = [f"--plugin {shlex.quote(Path(file).name)}" for file in args.plugin or []]
+    words += [f"{flag} {shlex.quote(str(value))}" for flag, value in flags.items() if value is not None]
+    return " ".join(["bench audit", shlex.quote(args.defenses), *words])
+
+
+STATES = {"passed": "ok", "failed": "FAILED", "not run": "not run"}
+
+
+def _described(board: Board, row: Row) -> dict[str, Any]:
+    claimed = aggregate.robust_accuracy(row, board.candidates(board.mark))
+    robust = aggregate.robust_accuracy(row, board.headline(row, board.mark))
+    return {
+        "defense": row.defense,
+        "dataset": board.dataset,
+        "classifier": board.classifier,
+        "eps": board.mark,
+        "verdict": audit.verdict(board, row),
+        "clean": _numbers(aggregate.accuracy(row.clean)),
+        "claimed": _numbers(claimed),
+        "robust": _numbers(robust),
+        "flags": [
+            {"name": f.check, "state": f.state, "gating": f.gates, "evidence": f.evidence}
+            for f in audit.audit(board, row)
+        ],
+    }
+
+
+def _numbers(found: Estimate | None) -> dict[str, float] | None:
+    return None if found is None else {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+
+
+def _flags(args: argparse.Namespace) -> dict[str, object]:
+    given: dict[str, object] = {
+        "datasets": args.dataset and split_list(args.dataset),
+        "classifiers": args.classifier and split_list(args.classifier),
+        "defenses": split_list(args.defenses),
+        "n": args.n,
+        "seed": args.seed,
+        "eot_samples": args.eot_samples,
+        "device": args.device,
+    }
+    return given

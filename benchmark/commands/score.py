@@ -1,0 +1,60 @@
+"""``bench score``: judge somebody else's adversarial images against any defense; what they break counts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from attacks import guard
+from attacks.submitted import Submission, Submitted
+from benchmark import config, console, executor, grid
+from benchmark.commands.run import report
+from benchmark.environment import pick_device
+from benchmark.registries import DATASETS
+from defenses.errors import UserError
+from defenses.spec import split_list
+from leaderboard.store import Store
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge ``args.file`` and enter it in the store. Status 1 if a defense failed."""
+    submission = Submission.read(args.file)
+    spec = DATASETS.spec(submission.dataset)
+    flags = {
+        "datasets": [spec.label],
+        "defenses": split_list(args.defenses),
+        "classifiers": args.classifier and split_list(args.classifier),
+        "n": len(submission.x_adv),
+        "draws": args.draws,
+        "seed": args.seed,
+        "device": args.device,
+        "latency": False,
+        "threats": ["graybox"],
+    }
+    asked = config.load("quick", None, flags)
+    device = pick_device(asked.device)
+    plan = grid.plan(asked, device, args.data_dir, args.zoo)
+    for warning in plan.warnings:
+        print(f"bench: warning: {warning}", file=sys.stderr)
+    for i, group in enumerate(plan.groups):
+        _check(submission, group)
+        plan.groups[i] = grid.submitted(group, Submitted(submission, group.images.x), submission.eps)
+    store = Store(args.out)
+    store.prepare()
+    screen = Console(file=sys.stdout)
+    with console.RunProgress(screen, len(executor.missing_cells(plan, store))) as progress:
+        outcome = executor.execute(plan, store, device, force=False, progress=progress)
+    return report(screen, store, plan, outcome)
+
+
+def _check(submission: Submission, group: grid.Group) -> None:
+    """Refuse images that break the rules before anything is judged."""
+    x, y = group.images
+    if submission.x_adv.shape != x.shape:
+        raise UserError(f"x_adv has shape {tuple(submission.x_adv.shape)} where {tuple(x.shape)} is meant")
+    try:
+        guard.run(Submitted(submission, x), group.classifier, x, y, [submission.eps], [0])
+    except guard.AttackError as error:
+        raise UserError(f"{submission.name}: {error}") from error

@@ -1,0 +1,150 @@
+"""Runs under several threats, end to end."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from conftest import PLUGINS, SMALL_RUN
+
+from leaderboard.aggregate import accuracy, boards, robust_accuracy
+from leaderboard.store import Store
+
+NOISY = str(PLUGINS / "noisy.py")
+
+
+@pytest.fixture
+def run(bench, tmp_path):
+    config = tmp_path / "threats.toml"
+    config.write_text('defenses = ["noisy"]\nbatch_size = 16\neot_samples = 3\nsubstitute = "matched"\n')
+
+    def call(*more):
+        return bench("run", "--config", config, "--plugin", NOISY, *SMALL_RUN, *more)
+
+    return call
+
+
+def board_of(folder):
+    (board,) = boards(Store(folder / "results").results())
+    return board
+
+
+EVERY = "graybox,transfer,adaptive,fixed-seed"
+ATTACKS = "fgsm,pgd[steps=4],square[queries=20]"
+
+
+def test_a_mixture_of_threats_runs_reports_and_resumes(run, tmp_path):
+    status, out, err = run("--threat", EVERY, "--attacks", ATTACKS)
+    assert (status, err) == (0, "")
+    board = board_of(tmp_path)
+    assert board.threats == ["graybox", "blackbox", "bpda", "fixed-seed", "soft", "transfer", "whitebox"]
+    fitting = {name: {column.threat for column in row.cells} for name, row in board.rows.items()}
+    assert fitting["noisy"] == set(board.threats)
+    assert fitting["binarize"] == {"graybox", "blackbox", "bpda", "transfer"}
+    assert fitting["none"] == {"graybox", "blackbox", "bpda", "transfer", "whitebox"}
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert re.search(r"`binarize` +\| whitebox +\| none: it declares no gradient", page)
+    for heading in ("Worst case by threat", "How they were attacked", "What the audit comes to", "### Audit"):
+        assert heading in page
+    assert (tmp_path / "results" / "figures" / "gaps-shapes-matched-seed0.png").stat().st_size > 1000
+    status, out, _ = run("--threat", EVERY, "--attacks", ATTACKS)
+    assert status == 0
+    assert "0 cells computed" in out
+
+
+def test_a_defense_that_declares_no_gradient_is_refused_the_white_box_with_the_reason(bench, tmp_path):
+    words = ("--defenses", "binarize[threshold=0.4]", "--threat", "whitebox", "--attacks", "fgsm", "--eps", "0.1")
+    config = tmp_path / "alone.toml"
+    config.write_text("references = []\n")
+    status, _, err = bench("run", "--config", config, *words, "-n", "4", "--no-latency")
+    assert status == 0
+    assert "binarize[threshold=0.4] is judged without whitebox: it declares that it is not differentiable" in err
+
+
+def test_where_nothing_hides_every_gradient_is_the_same(run, tmp_path):
+    """Without a defense, gray-box, BPDA, white-box, and transfer from the same weights are one attack."""
+    run("--threat", EVERY, "--attacks", "fgsm,pgd[steps=4]")
+    board = board_of(tmp_path)
+    row = board.rows["none"]
+    for attack in ("fgsm", "pgd[steps=4]"):
+        for eps in (0.1, 0.3):
+            found = {
+                c.threat: row.cells[c].adversarial.reported for c in row.cells if (c.attack, c.eps) == (attack, eps)
+            }
+            assert len(found) == 4
+            for bits in found.values():
+                assert np.array_equal(bits, found["graybox"])
+
+
+def test_the_headline_is_at_most_what_is_claimed(run, tmp_path):
+    run("--threat", "graybox,adaptive")
+    board = board_of(tmp_path)
+    for row in board.rows.values():
+        headline = robust_accuracy(row, board.headline(row, 0.1)).value
+        claimed = robust_accuracy(row, board.candidates(0.1)).value
+        assert headline <= claimed + (0.1 if row.any.facts["stochastic"] else 0)
+
+
+def test_results_say_how_they_were_attacked(run, tmp_path):
+    run("--threat", "whitebox,blackbox,fixed-seed", "--attacks", ATTACKS)
+    for result in Store(tmp_path / "results").results():
+        if result.attack is None:
+            continue
+        attack = result.identity["attack"]
+        stochastic = result.facts["stochastic"]
+        if attack["estimator"] == "full":
+            assert attack["eot_samples"] == (3 if stochastic else 1)
+            assert result.identity["batch"]["attack"] == (5 if stochastic else 16)
+        if attack["estimator"] == "queries":
+            assert 1 <= result.probes["queries_per_image"] <= 21 * attack["eot_samples"]
+        if attack["estimator"] == "frozen":
+            assert result.adversarial.draws == 1
+
+
+def test_a_cheaper_form_is_attacked_and_the_defense_itself_is_judged(bench, tmp_path):
+    config = tmp_path / "cheap.toml"
+    config.write_text(
+        'references = ["none"]\ndefenses = ["defensegan[steps=6,restarts=2]"]\nattacks = ["pgd[steps=2]"]\n'
+        'threats = ["whitebox"]\nlatency = false\neps = ["mark"]\n'
+        "[budget.defensegan]\nn = 8\ndraws = 1\n[budget.defensegan.whitebox]\neot_samples = 1\n"
+        "stand_in = { steps = 2, restarts = 1 }\nunroll = 1\n"
+    )
+    assert bench("run", "--config", config, "-n", "8")[0] == 0
+    results = [r for r in Store(tmp_path / "results").results() if r.attack and r.defense.startswith("defensegan")]
+    assert [r.identity["attack"]["stand_in"] for r in results] == [
+        "defensegan[restarts=1,steps=2], gradient through its last 1"
+    ]
+    assert accuracy(results[0]) is not None
+
+
+def test_sizes_made_together_are_those_made_alone(run, tmp_path):
+    """FGSM's one gradient serves all sizes only where it draws no randomness of a defense."""
+    noisy = ("--threat", "whitebox", "--attacks", "fgsm", "--defenses", "noisy")
+    run(*noisy, "--eps", "0.1,0.3", "--out", "together")
+    run(*noisy, "--eps", "0.3", "--out", "alone")
+    sets = [
+        {r.adversarial_set["sha256"] for r in Store(tmp_path / name).results() if r.defense == "noisy" and r.eps == 0.3}
+        for name in ("together", "alone")
+    ]
+    assert sets[0] == sets[1]
+
+
+def test_an_attack_may_be_handed_the_defense(run, tmp_path):
+    status, _, err = run("--plugin", PLUGINS / "knows.py", "--attacks", "knows", "--threat", "whitebox", "--eps", "0.3")
+    assert (status, err) == (0, "")
+    found = {r.defense for r in Store(tmp_path / "results").results() if r.ok and r.attack == "knows"}
+    assert {"none", "noisy"} <= found
+
+
+def test_a_threat_that_no_attack_fits_is_said(run):
+    _, _, err = run("--threat", "blackbox", "--attacks", "fgsm")
+    assert "nothing runs under blackbox: no attack takes its queries; name one in [threat.blackbox]" in err
+
+
+def test_a_substitute_without_weights_is_left_out_and_said(bench, tmp_path):
+    config = tmp_path / "transfer.toml"
+    config.write_text('substitute = "vgg16"\nthreats = ["transfer"]\ndefenses = []\nreferences = ["none"]\n')
+    status, _, err = bench("run", "--config", config, "-n", "8", "--attacks", "fgsm", "--eps", "0.1", "--no-latency")
+    assert status == 0
+    assert "mnist is judged without transfer" in err
