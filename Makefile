@@ -3,13 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: bench test lint clean
+.PHONY: bench test lint audit-controls clean
 
 bench: $(VENV)/installed
 	$(BIN)/bench run
 
 test: $(VENV)/installed-test
 	$(BIN)/pytest
+
+# What hides its gradient, what is honest, and what is robust: the audit of each, written to leaderboard/controls.
+PLUGINS := --plugin tests/plugins/masked.py --plugin tests/plugins/honest.py
+MASKED = $(shell sed -n 's/^@register_defense("\(.*\)")/\1/p' tests/plugins/masked.py | paste -sd, -)
+
+audit-controls: $(VENV)/installed
+	$(BIN)/bench audit $(MASKED),honest_constant,honest_nearest,binarize,median $(PLUGINS) -n 200 --out leaderboard/controls || test $$? -eq 1
+	$(BIN)/bench audit none,median --classifier model_a_at -n 200 --out leaderboard/controls || test $$? -eq 1
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -16,13 +16,24 @@ REFERENCE = "none"
 """The row every table starts with."""
 
 
+WORDS = {"bare": "graybox", "full": "whitebox", "queries": "blackbox", "frozen": "fixed-seed"}
+"""What a gradient estimator is called as a threat, where the two differ."""
+BLIND = ("graybox", "transfer")
+"""Threats of attackers who know no purifier."""
+INFORMS = frozenset({"fixed-seed"})
+"""Threats that enter no worst case."""
+SEES = ("bpda", "whitebox", "soft")
+"""Threats that no headline goes without, where they fit the defense; it is taken over the images that they judged."""
+
+
 @dataclass(frozen=True)
 class Column:
-    """One attack at one size."""
+    """One attack at one size under one threat."""
 
     attack: str
     eps: float
     norm: str
+    threat: str = "graybox"
 
 
 @dataclass
@@ -32,6 +43,8 @@ class Row:
     defense: str
     clean: Result | None = None
     cells: dict[Column, Result] = field(default_factory=dict)
+    also: dict[Column, list[Result]] = field(default_factory=dict)
+    """Weaker results of a column that were attacked in another way (other draws, another stand-in): candidates too."""
     latency: Result | None = None
     errors: list[Result] = field(default_factory=list)
 
@@ -56,6 +69,8 @@ class Board:
     seed: int
     rows: dict[str, Row]
     columns: list[Column]
+    control: Row | None = None
+    """The classifier of standard training without a defense: on its board the attacks must succeed."""
 
     @property
     def mark(self) -> float:
@@ -63,17 +78,51 @@ class Board:
         return float(next(iter(self.rows.values())).any.facts["eps_mark"])
 
     @property
-    def attacks(self) -> list[str]:
-        """The attacks of the board, in the order of its columns."""
-        return list(dict.fromkeys(column.attack for column in self.columns))
+    def attacks(self) -> list[tuple[str, str]]:
+        """The attacks of the board, each with its threat, in the order of its columns."""
+        return list(dict.fromkeys((column.attack, column.threat) for column in self.columns))
 
-    def sizes(self, attack: str) -> list[Column]:
-        """Return the columns of one attack, by size."""
-        return [column for column in self.columns if column.attack == attack]
+    def sizes(self, attack: str, threat: str = "graybox") -> list[Column]:
+        """Return the columns of one attack under one threat, by size."""
+        return [column for column in self.columns if (column.attack, column.threat) == (attack, threat)]
 
-    def candidates(self, eps: float) -> list[Column]:
-        """Return the Linf attacks at ``eps``: the set that the worst case is taken over."""
-        return [column for column in self.columns if column.norm == "linf" and column.eps == eps]
+    @property
+    def threats(self) -> list[str]:
+        """The threats of the board, gray-box first."""
+        return list(dict.fromkeys(column.threat for column in self.columns))
+
+    @property
+    def adaptive(self) -> bool:
+        """Some attacker of the board sees the purifier."""
+        return any(threat not in (*BLIND, *INFORMS) for threat in self.threats)
+
+    def candidates(self, eps: float, *threats: str) -> list[Column]:
+        """Return the Linf attacks at ``eps`` under ``threats`` (gray-box alone, if none is named)."""
+        among = threats or ("graybox",)
+        return [c for c in self.columns if c.norm == "linf" and c.eps == eps and c.threat in among]
+
+    def headline(self, row: Row, eps: float) -> list[Column]:
+        """Return what a row's adaptive worst case at ``eps`` is taken over: every attack that fits it.
+
+        Attacks of smaller size that see the purifier are among them: their images lie in the larger ball as well, so
+        the worst case cannot rise with eps. An attack that raised an error is left out, and flagged by the audit.
+        Empty where a threat of ``SEES`` that fits the defense was not run at this size.
+        """
+        tried = [column for column in self.candidates(eps, *self._judging) if column in row.cells]
+        there = [column for column in tried if row.cells[column].ok]
+        if not _needed(row) <= {c.threat for c in tried} or not any(c.threat in SEES for c in there):
+            return []
+        smaller = [c for c in self.columns if c.norm == "linf" and c.eps < eps and c.threat in self._judging]
+        return there + [c for c in smaller if c.threat not in BLIND and c in row.cells and row.cells[c].ok]
+
+    @property
+    def _judging(self) -> list[str]:
+        return [threat for threat in self.threats if threat not in INFORMS]
+
+    def adaptive_sizes(self, row: Row) -> list[float]:
+        """Return the Linf sizes at which an attacker who sees a row's purifier was let loose."""
+        sizes = {c.eps for c in self.columns if c.norm == "linf"}
+        return sorted(eps for eps in sizes if self.headline(row, eps))
 
 
 @dataclass(frozen=True)
@@ -123,10 +172,24 @@ def boards(results: Iterable[Result]) -> list[Board]:
             if column not in board.columns:
                 board.columns.append(column)
     for board in found.values():
-        board.columns.sort(key=lambda c: (c.norm != "linf", c.attack == "noise", c.attack, c.eps))
+        board.columns.sort(
+            key=lambda c: (c.norm != "linf", c.threat != "graybox", c.threat, c.attack == "noise", c.attack, c.eps)
+        )
         names = sorted(board.rows, key=lambda name: (name != REFERENCE, name))
         board.rows = {name: board.rows[name] for name in names}
+    for board in found.values():
+        board.control = _control(board, found.values())
     return [found[place] for place in sorted(found, key=lambda p: (p[0] != "mnist", *p))]
+
+
+def _control(board: Board, among: Iterable[Board]) -> Row | None:
+    """Find the undefended row before a classifier of standard training: the board's own, or another's."""
+    same = [other for other in among if (other.dataset, other.seed) == (board.dataset, board.seed)]
+    for other in sorted(same, key=lambda other: other is not board):
+        row = other.rows.get(REFERENCE)
+        if row is not None and not row.any.facts.get("adversarial_eps"):
+            return row
+    return None
 
 
 def accuracy(result: Result | None) -> Estimate | None:
@@ -141,19 +204,23 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
     """Return each image's robust share ``(n,)``: right on the clean image and on the worst of the attacks.
 
     The worst candidate (the clean image is one) is chosen on one set of draws and read from the other. None where the
-    row lacks one of the ``columns``: a worst case over fewer attacks is another number. Candidates on different
-    numbers of images share the first ones of the fixed order.
+    row lacks one of the ``columns``: a worst case over fewer attacks is another number.
+
+    The images are those, the first of the fixed order, that every attack of the largest size under a threat of
+    ``SEES`` judged (where there is none: every attack). Others are candidates for the images that they have, so that
+    no attack, however few its images, can raise the worst case.
     """
     results = [row.cells.get(column) for column in columns]
     if not results or any(result is None or not result.ok for result in results):
         return None
-    candidates: list[Verdicts] = []
-    for result in results:
-        if result is not None and result.clean and result.adversarial:
-            candidates += [result.clean, result.adversarial]
-    n = min(len(verdicts.reported) for verdicts in candidates)
-    chosen = np.stack([verdicts.chosen[:n] / verdicts.draws for verdicts in candidates])
-    reported = np.stack([verdicts.reported[:n] / verdicts.draws for verdicts in candidates])
+    largest = max(column.eps for column in columns)
+    leading = [column.threat in SEES and column.eps == largest for column in columns]
+    found = [result for result in results if result is not None]
+    n = min(r.n for r, leads in zip(found, leading, strict=True) if leads or not any(leading))
+    found += [weaker for column in columns for weaker in row.also.get(column, [])]
+    candidates = [v for result in found for v in (result.clean, result.adversarial) if v is not None]
+    chosen = np.stack([_shares(verdicts.chosen, verdicts.draws, n) for verdicts in candidates])
+    reported = np.stack([_shares(verdicts.reported, verdicts.draws, n) for verdicts in candidates])
     # Where draws leave several candidates level, the one that is stronger over all images is taken.
     by_strength = chosen.mean(axis=1).argsort(kind="stable")
     worst = by_strength[chosen[by_strength].argmin(axis=0)]
@@ -165,6 +232,32 @@ def robust_accuracy(row: Row, columns: Sequence[Column]) -> Estimate | None:
     """Return the per-image worst case over the clean image and the attacks in ``columns``."""
     means = robust_means(row, columns)
     return None if means is None else estimate(means)
+
+
+def area(board: Board, row: Row) -> float | None:
+    """Return the mean of the adaptive worst case over sizes from 0 (clean) to the mark, by trapezoids.
+
+    Over the sizes that all rows with a headline share: another grid would give another area.
+    """
+    grids = [set(board.adaptive_sizes(other)) for other in board.rows.values()]
+    shared = set.intersection(set(board.adaptive_sizes(row)), *(grid for grid in grids if board.mark in grid))
+    sizes = sorted(eps for eps in shared if eps <= board.mark)
+    clean = accuracy(row.clean)
+    worst = [robust_accuracy(row, board.headline(row, eps)) for eps in sizes]
+    if clean is None or not sizes or sizes[-1] != board.mark or any(estimate is None for estimate in worst):
+        return None
+    values = [clean.value, *(estimate.value for estimate in worst if estimate)]
+    return float(np.trapezoid(values, [0.0, *sizes]) / board.mark)
+
+
+def gap(board: Board, row: Row) -> float | None:
+    """Return how much of the claimed worst case at the mark an attacker takes who sees the purifier."""
+    claimed = robust_means(row, board.candidates(board.mark))
+    robust = robust_means(row, board.headline(row, board.mark))
+    if claimed is None or robust is None:
+        return None
+    n = min(len(claimed), len(robust))
+    return float(claimed[:n].mean() - robust[:n].mean())
 
 
 def votes(row: Row, column: Column) -> tuple[float, float, float] | None:
@@ -180,9 +273,15 @@ def votes(row: Row, column: Column) -> tuple[float, float, float] | None:
 
 
 def paired(board: Board) -> list[Pair]:
-    """Compare every pair of defenses by the per-image worst case at the mark, Holm-corrected over all pairs."""
-    columns = board.candidates(board.mark)
-    means = {name: robust_means(row, columns) for name, row in board.rows.items()}
+    """Compare every pair of defenses by the per-image worst case at the mark, Holm-corrected over all pairs.
+
+    By the headline on a board where some attacker sees the purifiers, else by the gray-box worst case.
+    """
+    columns = {
+        name: board.headline(row, board.mark) if board.adaptive else board.candidates(board.mark)
+        for name, row in board.rows.items()
+    }
+    means = {name: robust_means(row, columns[name]) for name, row in board.rows.items()}
     known = {name: values for name, values in means.items() if values is not None}
     compared = []
     for first, second in combinations(known, 2):
@@ -197,12 +296,29 @@ def failures(results: Iterable[Result]) -> list[Result]:
     return [result for result in current(results) if not result.ok]
 
 
-def _means(verdicts: Verdicts) -> NDArray[np.float64]:
+def _needed(row: Row) -> set[str]:
+    """Return the threats that a row's headline does not go without."""
+    facts = row.any.facts
+    fits = {"bpda": True, "whitebox": facts["differentiable"], "soft": facts.get("relaxes", False)}
+    return {threat for threat in SEES if fits[threat]}
+
+
+def _shares(counts: NDArray[np.uint8], draws: int, n: int) -> NDArray[np.float64]:
+    """Return the share of draws that are right for ``n`` images; 1, which is no candidate, for those not judged."""
+    padded = np.ones(n)
+    padded[: len(counts)] = counts[:n] / draws
+    return padded
+
+
+def _means(verdicts: Verdicts | None) -> NDArray[np.float64]:
+    if verdicts is None:
+        raise ValueError("a cell of accuracy has no verdicts")
     return np.asarray(verdicts.reported / verdicts.draws, dtype=np.float64)
 
 
 def _column(result: Result) -> Column:
-    return Column(str(result.attack), result.eps, str(result.threat["norm"]))
+    estimator = str(result.identity["attack"]["estimator"])
+    return Column(str(result.attack), result.eps, str(result.threat["norm"]), WORDS.get(estimator, estimator))
 
 
 def _enter(row: Row, result: Result) -> None:
@@ -215,5 +331,17 @@ def _enter(row: Row, result: Result) -> None:
     elif result.attack is None:
         if result.ok or row.clean is None:
             row.clean = result
-    elif result.ok or _column(result) not in row.cells:
-        row.cells[_column(result)] = result
+    else:
+        _enter_cell(row, _column(result), result)
+
+
+def _enter_cell(row: Row, column: Column, result: Result) -> None:
+    """Of two ways to attack under one name the stronger is shown, and both count; else the newer replaces the older."""
+    known = row.cells.get(column)
+    same = known is not None and known.identity["attack"] == result.identity["attack"]
+    if known is None or not known.ok or (result.ok and same):
+        row.cells[column] = result
+    elif result.ok:
+        weaker, stronger = sorted((known, result), key=lambda r: -float(_means(r.adversarial).mean()))
+        row.cells[column] = stronger
+        row.also.setdefault(column, []).append(weaker)

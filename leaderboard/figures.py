@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from leaderboard.aggregate import Board, Column, Row, accuracy
+from leaderboard.aggregate import Board, Column, accuracy, robust_accuracy
 from leaderboard.result import Result
 from leaderboard.statistics import Estimate
 
@@ -20,6 +20,8 @@ PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 """Told apart with any colour vision (after Okabe and Ito)."""
 MARKERS = "osD^vP*X"
 GALLERY_IMAGES = 8
+GAP_PANELS = 4
+"""Panels in a row of the picture of gaps."""
 
 Images = NDArray[np.uint8]
 mpl.rcParams["svg.hashsalt"] = "purification-bench"
@@ -30,7 +32,7 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
 
     None where no attack of the board has a size to draw against.
     """
-    attacks = [attack for attack in board.attacks if board.sizes(attack)[0].norm == "linf"]
+    attacks = [a for a, threat in board.attacks if threat == "graybox" and board.sizes(a)[0].norm == "linf"]
     if not attacks:
         return None
     figure = Figure(figsize=(1.2 + 3.1 * len(attacks), 4.0), layout="constrained")
@@ -42,11 +44,37 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
     across = max(1, int(figure.get_figwidth() / max(0.6 + 0.07 * len(label) for label in labels)))  # in inches
     figure.legend(handles, labels, loc="outside lower center", ncols=min(across, 4), frameon=False, fontsize=9)
     figure.suptitle(f"{board.dataset}, {board.classifier}: gray-box accuracy, 95 % intervals", fontsize=10)
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{stem}.png", dpi=130)
-    figure.set_layout_engine("none")  # it is laid out: once is enough
-    figure.savefig(folder / f"{stem}.svg", metadata={"Date": None})
-    return folder / f"{stem}.png"
+    return _save(figure, folder, stem)
+
+
+def gaps(board: Board, folder: Path, stem: str) -> Path | None:
+    """Draw, one panel a defense, the worst case that is claimed and the one that attackers leave who see the purifier.
+
+    None where nobody saw one.
+    """
+    rows = [row for row in board.rows.values() if board.adaptive_sizes(row)]
+    if not rows:
+        return None
+    across = min(GAP_PANELS, len(rows))
+    down = -(-len(rows) // across)
+    figure = Figure(figsize=(1.2 + 2.3 * across, 0.8 + 2.3 * down), layout="constrained")
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flatten()
+    for panel, row in zip(panels, rows, strict=False):
+        sizes = board.adaptive_sizes(row)
+        clean = [(0.0, accuracy(row.clean))]
+        claimed = [(eps, robust_accuracy(row, board.candidates(eps))) for eps in sizes]
+        robust = [(eps, robust_accuracy(row, board.headline(row, eps))) for eps in sizes]
+        _line(panel, _known(clean + claimed), "gray-box: the purifier is unknown", PALETTE[1], "o", "--")
+        _line(panel, _known(clean + robust), "adaptive: the attacker sees it", PALETTE[2], "s", "-")
+        _dress(panel, board, _wrapped(row.defense))
+    for panel in panels[len(rows) :]:
+        panel.set_visible(False)
+    for panel in panels[::across]:
+        panel.set_ylabel("worst case (%)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.suptitle(f"{board.dataset}, {board.classifier}: what is claimed, and what is left", fontsize=10)
+    return _save(figure, folder, stem)
 
 
 def gallery(
@@ -85,28 +113,38 @@ def gallery(
     return folder / f"{stem}.png"
 
 
+def _save(figure: Figure, folder: Path, stem: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{stem}.png", dpi=130)
+    figure.set_layout_engine("none")  # it is laid out: once is enough
+    figure.savefig(folder / f"{stem}.svg", metadata={"Date": None})
+    return folder / f"{stem}.png"
+
+
 def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
     for index, row in enumerate(board.rows.values()):
-        points = _points(row, board.sizes(attack))
-        if not points:
-            continue
-        colour = PALETTE[index % len(PALETTE)]
-        eps = [at for at, _ in points]
-        style = "--" if index >= len(PALETTE) else "-"
-        panel.plot(
-            eps, [100 * e.value for _, e in points], style, marker=MARKERS[index % len(MARKERS)], markersize=4,
-            color=colour, label=row.defense, linewidth=1.4,
-        )  # fmt: skip
-        panel.fill_between(
-            eps,
-            [100 * e.low for _, e in points],
-            [100 * e.high for _, e in points],
-            color=colour,
-            alpha=0.15,
-            linewidth=0,
+        points = _known(
+            [(0.0, accuracy(row.clean))] + [(c.eps, accuracy(row.cells.get(c))) for c in board.sizes(attack)]
         )
+        if len(points) > 1:
+            style = "--" if index >= len(PALETTE) else "-"
+            _line(panel, points, row.defense, PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], style)
+    _dress(panel, board, attack)
+
+
+def _line(
+    panel: Axes, points: list[tuple[float, Estimate]], label: str, colour: str, marker: str, style: str
+) -> None:  # fmt: skip
+    """Draw estimates against eps, with their intervals as a band."""
+    eps = [at for at, _ in points]
+    values, lows, highs = ([100 * getattr(e, part) for _, e in points] for part in ("value", "low", "high"))
+    panel.plot(eps, values, style, marker=marker, markersize=4, color=colour, label=label, linewidth=1.4)
+    panel.fill_between(eps, lows, highs, color=colour, alpha=0.15, linewidth=0)
+
+
+def _dress(panel: Axes, board: Board, title: str) -> None:
     panel.axvline(board.mark, color="0.6", linewidth=0.8, linestyle=":")
-    panel.set_title(attack, fontsize=10)
+    panel.set_title(title, fontsize=10)
     panel.set_xlabel("eps (Linf)")
     panel.set_ylim(0, 100)
     panel.set_xlim(left=0)
@@ -116,9 +154,8 @@ def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
         panel.spines[side].set_visible(False)
 
 
-def _points(row: Row, columns: list[Column]) -> list[tuple[float, Estimate]]:
-    found = [(0.0, accuracy(row.clean))] + [(column.eps, accuracy(row.cells.get(column))) for column in columns]
-    return [(eps, estimate) for eps, estimate in found if estimate is not None]
+def _known(points: list[tuple[float, Estimate | None]]) -> list[tuple[float, Estimate]]:
+    return [(eps, estimate) for eps, estimate in points if estimate is not None]
 
 
 def _examples(

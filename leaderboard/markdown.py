@@ -55,12 +55,14 @@ def render(table: Table, level: int = 3) -> str:
 def _board(board: Board, figures: dict[str, list[tuple[str, str]]]) -> str:
     head = tables.summary(board)
     pictures = [f"![{caption}]({path})\n\n*{caption}*" for caption, path in figures.get(board_name(board), [])]
+    seen = (tables.by_threat(board), tables.how(board), tables.verdicts(board), tables.checks(board))
     optional = (tables.draws(board), tables.comparisons(board), tables.latency(board))
     parts = [
         render(head, level=2),
         *pictures,
+        *(render(table) for table in seen if table),
         render(tables.worst_case(board)) if any(column.norm == "linf" for column in board.columns) else "",
-        *(render(tables.by_size(board, attack)) for attack in board.attacks),
+        *(render(tables.by_size(board, attack, threat)) for attack, threat in board.attacks),
         *(render(table) for table in optional if table),
         _provenance(board),
     ]

@@ -21,6 +21,11 @@ def write(store: Store, target: Path | None = None) -> Path:
         name = markdown.board_name(board)
         drawn = [
             (
+                "Accuracy in the worst case, as an attacker leaves it who does not know the purifier, and as those do "
+                "who see it. The dotted line is the dataset's mark.",
+                figures.gaps(board, folder, f"gaps-{name}"),
+            ),
+            (
                 "Robustness curves. The dotted line is the dataset's mark.",
                 figures.curves(board, folder, f"curves-{name}"),
             ),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard import aggregate
+from leaderboard import aggregate, audit
 from leaderboard.aggregate import Board, Column, Row, accuracy, paired, robust_accuracy, votes
 from leaderboard.result import Result
 from leaderboard.statistics import Estimate
@@ -49,52 +49,89 @@ def failures(results: Iterable[Result]) -> Table | None:
 
 
 def summary(board: Board) -> Table:
-    """One line a defense: clean accuracy, the claimed worst case, cost."""
-    columns = board.candidates(board.mark)
-    attacks = ", ".join(column.attack for column in columns)
+    """One line a defense: the headline where an attacker saw the purifier, what is claimed, cost."""
+    claimed = board.candidates(board.mark)
     rows = []
-    for row in board.rows.values():
-        worst = robust_accuracy(row, columns)
+    for rank, row in ranked(board):
+        columns = [*claimed, *board.headline(row, board.mark)]
+        n = _sizes_of([row.clean, *(row.cells.get(column) for column in columns)])
         rows.append(
             [
-                MISSING, f"`{row.defense}`", trained_on(row.any.facts, row.any.identity),
-                percent(accuracy(row.clean)), percent(worst), *_latency(row),
-                _sizes_of([row.clean, *(row.cells.get(column) for column in columns)]),
+                rank, f"`{row.defense}`", trained_on(row.any.facts, row.any.identity), percent(accuracy(row.clean)),
+                *(_headline(board, row) if board.adaptive else []),
+                percent(robust_accuracy(row, claimed)), *([_gap(board, row)] if board.adaptive else []),
+                *_latency(row), n,
             ]
         )  # fmt: skip
     headers = [
-        "rank",
-        "defense",
-        "trained on",
-        "clean",
-        f"claimed at {board.mark:g}",
-        "p50 ms",
-        "p90 ms",
-        "images/s",
-        "n",
-    ]
-    note = (
+        "rank", "defense", "trained on", "clean",
+        *([f"robust at {board.mark:g}", "area"] if board.adaptive else []),
+        f"claimed at {board.mark:g}", *(["gap"] if board.adaptive else []),
+        "p50 ms", "p90 ms", "images/s", "n",
+    ]  # fmt: skip
+    return Table(f"{board.dataset}, {board.classifier}", headers, rows, _summary_note(board), words=3)
+
+
+def _summary_note(board: Board) -> str:
+    attacks = ", ".join(column.attack for column in board.candidates(board.mark))
+    claimed = (
         f"*Claimed*: gray-box `robust_accuracy` at Linf {board.mark:g}, the per-image worst case over the clean image "
-        f"and {attacks or 'no attack'}. The attacker knows the classifier but not the purifier, so it bounds nothing: "
-        "rows are ranked by attacks that see the purifier, and none of these does. "
-        "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
+        f"and {attacks or 'no attack'}. The attacker knows the classifier but not the purifier, so it bounds nothing"
     )
-    return Table(f"{board.dataset}, {board.classifier}", headers, rows, note, words=3)
+    cost = "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
+    if not board.adaptive:
+        return f"{claimed}: rows are ranked by attacks that see the purifier, and none of these does. {cost}"
+    threats = ", ".join(threat for threat in board.threats if threat not in aggregate.INFORMS)
+    return (
+        f"*Robust*: the same worst case with attackers that see the purifier among the candidates ({threats}): the "
+        "headline, and the rank. *Area*: its mean over sizes from 0 to the mark, by trapezoids. "
+        f"{claimed}. *Gap*: claimed less robust, on the same images. {cost}"
+    )
+
+
+def ranked(board: Board) -> list[tuple[str, Row]]:
+    """Return the rows with their ranks by the headline.
+
+    Those that have none, or a failed check that gates, follow without a rank, in the board's order.
+    """
+    found = [(robust_accuracy(row, board.headline(row, board.mark)), row) for row in board.rows.values()]
+    fit = [(e.value, row) for e, row in found if e is not None and not audit.gating(audit.audit(board, row))]
+    placed = sorted(fit, key=lambda pair: -pair[0])
+    ranks = [(str(1 + sum(better > value for better, _ in placed)), row) for value, row in placed]
+    named = {row.defense for _, row in ranks}
+    return ranks + [(MISSING, row) for row in board.rows.values() if row.defense not in named]
+
+
+def _headline(board: Board, row: Row) -> list[str]:
+    area = aggregate.area(board, row)
+    return [
+        percent(robust_accuracy(row, board.headline(row, board.mark))),
+        MISSING if area is None else f"{100 * area:.1f}",
+    ]
+
+
+def _gap(board: Board, row: Row) -> str:
+    gap = aggregate.gap(board, row)
+    return MISSING if gap is None else f"{100 * gap:+.1f}"
 
 
 def overview(board: Board, width: int) -> list[Table]:
     """Point estimates of everything, for a terminal: as many tables of ``width`` characters as it takes."""
     rows = list(board.rows.values())
     worst = [robust_accuracy(row, board.candidates(board.mark)) for row in rows]
+    robust = [robust_accuracy(row, board.headline(row, board.mark)) for row in rows]
     columns = [("clean", [_point(accuracy(row.clean)) for row in rows])]
     for column in board.columns:
         cells = [_point(accuracy(row.cells.get(column))) for row in rows]
-        columns.append((f"{column.attack}\n{column.eps:g}", cells))
-    columns.append((f"worst\n{board.mark:g}", [_point(estimate) for estimate in worst]))
+        name = column.attack if column.threat == "graybox" else f"{column.attack}\n{column.threat}"
+        columns.append((f"{name}\n{column.eps:g}", cells))
+    columns.append((f"claimed\n{board.mark:g}", [_point(estimate) for estimate in worst]))
+    if board.adaptive:
+        columns.append((f"robust\n{board.mark:g}", [_point(estimate) for estimate in robust]))
     columns.append(("p50\nms", [_latency(row)[0] for row in rows]))
     names = [row.defense for row in rows]
     room = width - min(width // 2, max(len(name) for name in names)) - 4
-    title = f"{board.dataset}, {board.classifier}: gray-box accuracy (%)"
+    title = f"{board.dataset}, {board.classifier}: accuracy (%), gray-box where no threat is named"
     found: list[Table] = []
     while columns:
         taken, left = 0, room
@@ -116,9 +153,9 @@ def _width(header: str) -> int:
     return max(5, *(len(line) for line in header.splitlines())) + 3
 
 
-def by_size(board: Board, attack: str) -> Table:
+def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:
     """Accuracy of each defense under one attack, a column a size."""
-    columns = board.sizes(attack)
+    columns = board.sizes(attack, threat)
     norm = "Linf" if columns[0].norm == "linf" else "L2"
     headers = ["defense", "clean", *(f"{column.eps:g}{'*' if _marked(column) else ''}" for column in columns), "n"]
     rows = []
@@ -132,7 +169,7 @@ def by_size(board: Board, attack: str) -> Table:
             "\\* From eps .5 on one grey image stands for every class, so no defense can be robust there; accuracy "
             "under a one-step attack at such a size bounds nothing. Shown because the seed paper reports it."
         )
-    return Table(f"Accuracy under {attack} ({norm}, {_knowledge(board, attack)})", headers, rows, note)
+    return Table(f"Accuracy under {attack} ({norm}, {threat})", headers, rows, note)
 
 
 def worst_case(board: Board) -> Table:
@@ -149,18 +186,120 @@ def worst_case(board: Board) -> Table:
     return Table("Gray-box per-image worst case", headers, rows, note)
 
 
+def by_threat(board: Board, brief: bool = False) -> Table | None:
+    """Worst case under each threat, and the headline, at each size that has one; None where nobody sees a purifier.
+
+    Without intervals if ``brief``.
+    """
+    write = _point if brief else percent
+    threats = [threat for threat in board.threats if threat not in aggregate.INFORMS]
+    sizes = sorted({eps for row in board.rows.values() for eps in board.adaptive_sizes(row)})
+    rows = []
+    for eps in sizes:
+        for row in board.rows.values():
+            if eps not in board.adaptive_sizes(row):
+                continue
+            each = [robust_accuracy(row, _under(row, board, eps, threat)) for threat in threats]
+            whole = board.headline(row, eps)
+            n = _sizes_of(row.cells.get(column) for column in whole)
+            cells = [write(found) for found in (*each, robust_accuracy(row, whole))]
+            rows.append([f"`{row.defense}`", f"{eps:g}", *cells, n])
+    if not rows:
+        return None
+    note = (
+        "Right on the clean image and under every attack of that size and threat; *headline*: under all of them, and "
+        f"those of smaller size. {MISSING}: the threat has nothing to attack there, or was not run."
+    )
+    return Table("Worst case by threat", ["defense", "eps", *threats, "headline", "n"], rows, note)
+
+
+def _under(row: Row, board: Board, eps: float, threat: str) -> list[Column]:
+    return [column for column in board.candidates(eps, threat) if column in row.cells]
+
+
+def how(board: Board) -> Table | None:
+    """How the attackers went about it who see the purifier; None where there is none."""
+    rows = []
+    for row in board.rows.values():
+        for threat in board.threats:
+            cells = {c: r for c, r in row.cells.items() if c.threat == threat and r.ok}
+            if threat == "whitebox" and not row.any.facts["differentiable"]:
+                rows.append([f"`{row.defense}`", threat, "none: it declares no gradient", *4 * [MISSING]])
+            if threat == "graybox" or not cells:
+                continue
+            described = [result.identity["attack"] for result in cells.values()]
+            stand_ins = {each.get("stand_in") for each in described} - {None}
+            draws = sorted({int(each.get("eot_samples", 1)) for each in described})
+            queries = [float(r.probes["queries_per_image"]) for r in cells.values() if "queries_per_image" in r.probes]
+            rows.append(
+                [
+                    f"`{row.defense}`", threat, ", ".join(dict.fromkeys(column.attack for column in cells)),
+                    ", ".join(f"`{name}`" for name in sorted(stand_ins)) or "itself", _span(draws),
+                    _span([round(count) for count in sorted(queries)]), _sizes_of(cells.values()),
+                ]
+            )  # fmt: skip
+    headers = ["defense", "threat", "attacks", "attacked as", "draws a gradient", "queries an image", "n"]
+    note = "What is attacked may be a cheaper form of the defense; what is judged is the defense itself."
+    return Table("How they were attacked", headers, rows, note, words=4) if rows else None
+
+
+def _span(counts: list[int]) -> str:
+    if not counts:
+        return MISSING
+    return f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
+
+
+def verdicts(board: Board) -> Table | None:
+    """Say what the audit of each row comes to; None where no row was audited."""
+    rows = []
+    for row in board.rows.values():
+        if audit.audited(board, row):
+            claimed = robust_accuracy(row, board.candidates(board.mark))
+            worst = robust_accuracy(row, board.headline(row, board.mark))
+            shares = [percent(found) for found in (accuracy(row.clean), claimed, worst)]
+            rows.append([f"`{row.defense}`", audit.verdict(board, row), *shares])
+    headers = ["defense", "verdict", "clean", f"claimed at {board.mark:g}", f"robust at {board.mark:g}"]
+    return Table("What the audit comes to", headers, rows, words=2) if rows else None
+
+
+def checks(board: Board) -> Table | None:
+    """Every audited row's failed checks, and what they found; None where no row was audited."""
+    audits = {name: audit.audit(board, row) for name, row in board.rows.items() if audit.audited(board, row)}
+    if not audits:
+        return None
+    rows = []
+    for name, findings in audits.items():
+        failed, informs = audit.gating(findings), [f for f in findings if f.state == "failed" and not f.gates]
+        not_run = [f for f in findings if f.state == "not run"]
+        passed = sum(f.state == "passed" for f in findings)
+        named = (", ".join(f.check for f in some) or MISSING for some in (failed, informs, not_run))
+        rows.append([f"`{name}`", *named, str(passed)])
+    found = [
+        f"- `{name}`: *{finding.check}*: {finding.evidence}."
+        for name, findings in audits.items() for finding in findings if finding.state == "failed"
+    ]  # fmt: skip
+    every = "; ".join(finding.check for finding in next(iter(audits.values())))
+    note = (
+        f"The checks: {every}. One that failed takes the row's rank, unless it only informs. Margins are significant "
+        f"at {100 * audit.LEVEL:g} % on paired images, and at least {100 * audit.POINTS:g} points."
+    )
+    headers = ["defense", "failed", "informs", "not run", "passed"]
+    return Table("Audit", headers, rows, "\n".join([note, "", *found]) if found else note, words=4)
+
+
 def draws(board: Board) -> Table | None:
     """Votes and resubmission of the stochastic rows at the mark; None where there is none."""
     rows = []
     count = 0
     for row in board.rows.values():
-        for column in board.candidates(board.mark):
+        for column in board.candidates(board.mark, *(t for t in board.threats if t not in aggregate.INFORMS)):
             found = votes(row, column)
             if found:
                 verdicts = row.cells[column].adversarial
                 count = verdicts.draws if verdicts else 0
                 shares = (f"{100 * share:.1f}" for share in found)
-                rows.append([f"`{row.defense}`", column.attack, percent(accuracy(row.cells[column])), *shares])
+                attack = column.attack if column.threat == "graybox" else f"{column.attack} ({column.threat})"
+                rows.append([f"`{row.defense}`", attack, percent(accuracy(row.cells[column])), *shares])
     if not rows:
         return None
     headers = ["defense", "attack", "mean over draws", "majority vote", "every draw right", "every draw right, clean"]
@@ -185,7 +324,8 @@ def comparisons(board: Board) -> Table | None:
             ]
         )  # fmt: skip
     headers = ["first", "second", "points", "better : worse", "p", "p (Holm)", "test", "n"]
-    note = f"On the gray-box worst case at {board.mark:g}; Holm over the {len(pairs)} pairs of this table."
+    what = "headline" if board.adaptive else "gray-box worst case"
+    note = f"On the {what} at {board.mark:g}; Holm over the {len(pairs)} pairs of this table."
     return Table("Paired comparison", headers, rows, note, words=2)
 
 
@@ -252,10 +392,7 @@ def _cell(row: Row, column: Column) -> str:
 
 def _sizes_of(results: Iterable[Result | None]) -> str:
     """Write the number of images, or the range where the cells differ."""
-    sizes = sorted({result.n for result in results if result is not None and result.ok})
-    if not sizes:
-        return MISSING
-    return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    return _span(sorted({result.n for result in results if result is not None and result.ok}))
 
 
 def _latency(row: Row) -> list[str]:
@@ -268,13 +405,3 @@ def _latency(row: Row) -> list[str]:
 
 def _marked(column: Column) -> bool:
     return column.norm == "linf" and column.eps >= ONE_STEP_LIMIT
-
-
-def _knowledge(board: Board, attack: str) -> str:
-    words = {
-        str(result.threat["knowledge"])
-        for row in board.rows.values()
-        for column, result in row.cells.items()
-        if column.attack == attack
-    }
-    return ", ".join(sorted(words))

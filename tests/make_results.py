@@ -33,7 +33,8 @@ def result(defense="cae", attack=None, eps=0.0, clean=(1, 1, 1, 0), adversarial=
     described = None
     if attack:
         threat = {"norm": more.pop("norm", "linf"), "eps": eps, "knowledge": "graybox"}
-        described = {"name": attack, "label": attack, "options": {}, "estimator": "bare", "threat": threat}
+        described = {"name": attack.partition("[")[0], "label": attack, "options": more.pop("options", {})}
+        described |= {"estimator": more.pop("estimator", "bare"), "threat": threat}
     part = {"version": "1", "source": None}
     identity = {
         "kind": "accuracy",
@@ -50,7 +51,7 @@ def result(defense="cae", attack=None, eps=0.0, clean=(1, 1, 1, 0), adversarial=
         "eps_mark": 0.3,
         "num_classes": 10,
         "stochastic": draws > 1,
-        "differentiable": True,
+        "differentiable": more.pop("differentiable", True),
         "training_knowledge": "none",
         "weights": None,
         "classifier": WEIGHTS,

@@ -1,0 +1,228 @@
+"""The audit's rules, each on results made by hand: one that it must pass, one that it must fail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from make_results import result
+
+from leaderboard import audit, tables
+from leaderboard.aggregate import area, boards, gap, robust_accuracy
+from leaderboard.audit import Finding
+
+N = 100
+
+
+def bits(right):
+    return np.arange(N) < right
+
+
+def cell(attack, eps, right, estimator="full", **more):
+    return result("it", attack, eps, clean=bits(95), adversarial=bits(right), estimator=estimator, **more)
+
+
+def board_of(*results):
+    clean = result("it", clean=bits(95))
+    (board,) = boards([clean, *results])
+    return board, board.rows["it"]
+
+
+PLANTED = {"planted_images": 16, "planted_by_chance_share": 0.0}
+
+
+def finding(rule, *results) -> Finding:
+    return rule(*board_of(*results))
+
+
+CASES = {
+    audit.iterative_beats_single_step: (
+        [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 10)],
+        [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 60)],
+    ),
+    audit.success_grows_with_eps: (
+        [cell("pgd", 0.1, 40), cell("pgd", 0.3, 42)],
+        [cell("pgd", 0.1, 40), cell("pgd", 0.3, 60)],
+    ),
+    audit.the_whole_box_breaks_it: ([cell("pgd", 1.0, 9)], [cell("pgd", 1.0, 40)]),
+    audit.seeing_helps: (
+        [cell("pgd", 0.3, 10), cell("pgd", 0.3, 80, "bare")],
+        [cell("pgd", 0.3, 60), cell("pgd", 0.3, 20, "bare")],
+    ),
+    audit.gradients_beat_queries: (
+        [cell("apgd", 0.3, 10), cell("square", 0.3, 50, "queries")],
+        [cell("apgd", 0.3, 60), cell("square", 0.3, 50, "queries")],
+    ),
+    audit.gradients_exist: (
+        [cell("pgd", 0.3, 9, probes={"zero_gradient_share": 0.0, "non_finite_gradient_share": 0.01})],
+        [cell("pgd", 0.3, 9, probes={"zero_gradient_share": 0.5, "non_finite_gradient_share": 0.0})],
+    ),
+    audit.objective_improves: (
+        [cell("pgd", 0.3, 9, probes={"objective_improved_share": 0.9})],
+        [cell("pgd", 0.3, 9, probes={"objective_improved_share": 0.2})],
+    ),
+    audit.planted_examples_are_found: (
+        [cell("pgd", 0.3, 9, probes={**PLANTED, "planted_found_share": 0.9})],
+        [cell("pgd", 0.3, 9, probes={**PLANTED, "planted_found_share": 0.1})],
+    ),
+    audit.two_passes_agree: (
+        [cell("pgd", 0.3, 9, probes={"forward_agreement": True})],
+        [cell("pgd", 0.3, 9, probes={"forward_agreement": False})],
+    ),
+    audit.keeps_its_contract: (
+        [cell("pgd", 0.3, 9, probes={"differs_by_neighbours": 0.0})],
+        [cell("pgd", 0.3, 9, probes={"differs_with_gradients": 1.0})],
+    ),
+    audit.modes_agree: (
+        [cell("pgd", 0.3, 9, probes={"differs_in_train_mode": 0.0})],
+        [cell("pgd", 0.3, 9, probes={"differs_in_train_mode": 1.0})],
+    ),
+    audit.gradient_auditable: ([cell("pgd", 0.3, 9)], None),
+    audit.attacks_run: (
+        [cell("pgd", 0.3, 9)],
+        [cell("pgd", 0.3, 9, status="error", error="RuntimeError: no grad_fn")],
+    ),
+    audit.more_steps_change_little: (
+        [cell("pgd", 0.3, 9, options={"steps": 20}), cell("pgd[steps=40]", 0.3, 8, options={"steps": 40})],
+        [cell("pgd", 0.3, 40, options={"steps": 20}), cell("pgd[steps=40]", 0.3, 8, options={"steps": 40})],
+    ),
+    audit.noise_hides_nothing: (
+        [cell("pgd", 0.3, 9), cell("pgd", 0.3, 8, "frozen")],
+        [cell("pgd", 0.3, 60), cell("pgd", 0.3, 8, "frozen")],
+    ),
+    audit.attacks_work_at_all: (
+        [cell("pgd", 0.3, 9), result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(1))],
+        [cell("pgd", 0.3, 9), result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(60))],
+    ),
+}
+
+
+def test_every_rule_has_its_cases():
+    assert set(CASES) == set(audit.RULES)
+
+
+@pytest.mark.parametrize("rule", audit.RULES, ids=lambda rule: rule.__name__)
+def test_a_rule_passes_what_it_should(rule):
+    found = finding(rule, *CASES[rule][0])
+    assert (found.state, found.gates) == ("passed", found.gates), found.evidence
+
+
+@pytest.mark.parametrize("rule", [r for r in audit.RULES if CASES[r][1]], ids=lambda rule: rule.__name__)
+def test_a_rule_fails_what_it_should_and_says_why(rule):
+    found = finding(rule, *CASES[rule][1])
+    assert found.state == "failed"
+    assert len(found.evidence) > 10
+
+
+@pytest.mark.parametrize("rule", set(audit.RULES) - {audit.gradient_auditable}, ids=lambda rule: rule.__name__)
+def test_what_was_not_run_is_not_passed(rule):
+    assert finding(rule).state == "not run"
+
+
+def test_what_declares_no_gradient_has_no_rank():
+    results = [
+        result("it", clean=bits(95), differentiable=False),
+        result("it", "pgd", 0.3, clean=bits(95), adversarial=bits(60), estimator="bpda", differentiable=False),
+        result("none", clean=bits(99)),
+        result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="bpda"),
+        result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="full"),
+    ]
+    (board,) = boards(results)
+    assert audit.gradient_auditable(board, board.rows["it"]).state == "failed"
+    assert [(rank, row.defense) for rank, row in tables.ranked(board)] == [("1", "none"), ("—", "it")]
+    assert audit.verdict(board, board.rows["it"]) == "flagged: gradient auditable"
+
+
+def test_a_small_margin_is_no_flag():
+    few = finding(audit.iterative_beats_single_step, cell("fgsm", 0.3, 40), cell("pgd", 0.3, 42))
+    assert few.state == "passed"
+
+
+def test_useless_gradients_gate_where_there_is_no_other_attack():
+    useless = {"zero_gradient_share": 1.0, "non_finite_gradient_share": 0.0}
+    alone = finding(audit.gradients_exist, cell("pgd", 0.3, 60, probes=useless))
+    beside = finding(audit.gradients_exist, cell("pgd", 0.3, 60, probes=useless), cell("pgd", 0.3, 9, "bpda"))
+    assert alone.gates
+    assert not beside.gates
+
+
+def test_a_constant_image_needs_no_gradient():
+    flat = {"zero_gradient_share": 1.0, "non_finite_gradient_share": 0.0, "objective_improved_share": 0.0}
+    chance = {"clean": bits(10), "adversarial": bits(10)}
+    cells = [result("it", "pgd", 0.3, estimator=how, probes=flat, **chance) for how in ("full", "bpda")]
+    (board,) = boards([result("it", clean=bits(10)), *cells])
+    row = board.rows["it"]
+    assert all(finding.state != "failed" for finding in audit.audit(board, row))
+    assert audit.verdict(board, row) == "not robust: no better than chance"
+
+
+def test_the_control_is_the_classifier_of_standard_training():
+    """Before an adversarially trained classifier nothing breaks, and that is no fault of the attack."""
+    hard = result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(90))
+    hard.facts["adversarial_eps"] = 0.3
+    assert finding(audit.attacks_work_at_all, cell("pgd", 0.3, 9), hard).state == "not run"
+
+
+def test_the_verdict_tells_robust_from_not():
+    def verdict(right, *estimators, eps=0.3):
+        return audit.verdict(*board_of(*(cell("pgd", eps, right, how) for how in estimators)))
+
+    assert verdict(60, "full", "bpda") == "stands"
+    assert verdict(10, "full", "bpda") == "not robust: no better than chance"
+    assert verdict(10, "full", "bpda", eps=0.1) == "not judged: an attack is missing"
+    assert verdict(60, "full") == verdict(60, "bpda", "queries") == "not judged: an attack is missing"
+
+
+def test_smaller_sizes_count_in_the_headline():
+    others = [cell("pgd", eps, 95, "bpda") for eps in (0.1, 0.3)]
+    board, row = board_of(cell("pgd", 0.1, 20), cell("pgd", 0.3, 60), cell("fgsm", 0.3, 90, "bare"), *others)
+    assert robust_accuracy(row, board.headline(row, 0.1)).value == 0.2
+    assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.2
+    assert gap(board, row) == pytest.approx(0.9 - 0.2)
+    assert area(board, row) == pytest.approx(((0.95 + 0.2) / 2 * 0.1 + 0.2 * 0.2) / 0.3)
+
+
+def test_an_attack_on_few_images_cannot_raise_the_headline():
+    few = result("it", "square", 0.3, clean=bits(95)[:20], adversarial=np.ones(20), estimator="queries")
+    board, row = board_of(cell("pgd", 0.3, 40), cell("pgd", 0.3, 40, "bpda"), few)
+    assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.4
+    broken = result("it", "square", 0.3, clean=bits(95)[:20], adversarial=np.zeros(20), estimator="queries")
+    board, row = board_of(cell("pgd", 0.3, 40), cell("pgd", 0.3, 40, "bpda"), few, broken)
+    assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.2
+
+
+def test_a_weaker_run_of_the_same_attack_hides_nothing():
+    def run(samples, right):
+        made = cell("pgd", 0.3, right)
+        made.identity["attack"]["eot_samples"] = samples
+        return made
+
+    for order in ((20, 1), (1, 20)):
+        found = {20: run(20, 5), 1: run(1, 60)}
+        board, row = board_of(*(found[samples] for samples in order), cell("pgd", 0.3, 90, "bpda"))
+        assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.05
+
+
+def test_an_attack_that_raised_is_left_out_of_the_headline_and_flagged():
+    failed = cell("pgd", 0.3, 9, status="error", error="RuntimeError: no grad_fn")
+    board, row = board_of(failed, cell("pgd", 0.3, 30, "bpda"))
+    assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.3
+    assert "attacks run" in audit.verdict(board, row)
+
+
+def test_the_tables_say_what_was_found():
+    seeing = [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 60), cell("pgd", 0.3, 50, "bpda")]
+    board, _ = board_of(*seeing, cell("pgd", 0.3, 90, "bare"))
+    assert tables.by_threat(board).rows == [
+        ["`it`", "0.3", "90.0 [82.6, 94.5]", "50.0 [40.4, 59.6]", "40.0 [30.9, 49.8]", "40.0 [30.9, 49.8]", "100"]
+    ]
+    (row,) = tables.checks(board).rows
+    assert "iterative beats single-step" in row[1]
+    assert "one step leaves 40.0 %, many steps 60.0 %" in tables.checks(board).note
+    (verdict,) = tables.verdicts(board).rows
+    assert verdict[1].startswith("flagged: iterative beats single-step")
+
+
+def test_without_an_attacker_who_sees_it_there_is_nothing_to_audit():
+    board, row = board_of(cell("pgd", 0.3, 90, "bare"))
+    assert not audit.audited(board, row)
+    assert tables.checks(board) is tables.verdicts(board) is tables.by_threat(board) is None
