@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attacks.seeding import seeded
+from attacks.guard import seeded
 from benchmark.environment import synchronise
 from defenses.base import DefendedClassifier, Defense
 
 WARM_UP = 10
-MAX_CALLS, MIN_CALLS, MAX_SECONDS = 200, 20, 10.0
+MAX_CALLS, MIN_CALLS, MAX_SECONDS = 200, 20, 30.0
 """Calls at batch 1: MAX_CALLS or MAX_SECONDS, whichever comes first, but at least MIN_CALLS."""
 P99_FROM = 1000
-OFFLINE_CALLS, OFFLINE_SECONDS = 5, 10.0
+OFFLINE_CALLS, OFFLINE_SECONDS = 5, 30.0
 
 
 @dataclass
