@@ -21,6 +21,8 @@ GAP = 0.9
 """Where the read-out's threshold lies between the highest of the others' scores (0) and the planted one's (1)."""
 RIDGE = 1e-2
 """Regularisation of the read-outs, as a share of the features' mean variance."""
+ENOUGH = 8
+"""Planted examples below which none is looked for: their share would say nothing."""
 TRIES = 20
 """Random corners that are tried in place of the attack: what chance finds."""
 
@@ -43,15 +45,15 @@ def found(
         Images for which a read-out could be made that knows its planted example again.
     planted_found_share, planted_by_chance_share:
         Shares of those where the attack, and where any of random corners of the ball, met the planted class. Absent
-        where there is no such image.
+        where there are fewer than ``ENOUGH``.
     """
     with guard.eval_mode(model), seeded(seed, x.device), torch.no_grad():
         corner = _corner(x, eps)
         readouts = _Readouts(model, last, corner, [x, *(_corner(x, eps) for _ in range(OTHERS - 1))])
         # Where the defense is stochastic, in another draw as well.
         planted = readouts.possible & (readouts(corner).argmax(dim=1) == 1)
-    if not bool(planted.any()):
-        return {"planted_images": 0}
+    if int(planted.sum()) < ENOUGH:
+        return {"planted_images": int(planted.sum())}
     (x_adv,) = guard.run(attack, readouts, x, torch.zeros_like(planted, dtype=torch.long), [eps], [seed], samples)
     with guard.eval_mode(model), seeded(seed + 1, x.device), torch.no_grad():
         met = readouts(x_adv).argmax(dim=1)[planted] == 1

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attacks.guard import seeded
+from attacks.seeding import seeded
 from benchmark.environment import synchronise
 from defenses.base import DefendedClassifier, Defense
 

@@ -31,9 +31,9 @@ CHANCE = 1.2
 ITERATIVE = ("pgd", "apgd", "bim")
 UNBROKEN = 0.05
 """Share that an attack that works leaves, at most, of a classifier without a defense."""
-PLANTED, BY_CHANCE, FEW = 0.5, 0.25, 8
-"""Share of planted examples that an attack finds which works; the share found by chance above which, and the number of
-examples below which, that says nothing."""
+PLANTED, BY_CHANCE = 0.5, 0.25
+"""Share of planted examples that an attack finds which works, and the share found by chance above which it says
+nothing."""
 CONTRACT = {
     "differs_by_neighbours": "beside other images",
     "differs_with_gradients": "where gradients are enabled",
@@ -260,8 +260,7 @@ def planted_examples_are_found(board: Board, row: Row) -> Finding:
     shares = {
         column: float(probes["planted_found_share"])
         for column in _cells(row, GRADIENT_THREATS)
-        if (probes := row.cells[column].probes).get("planted_images", 0) >= FEW
-        and probes["planted_by_chance_share"] <= BY_CHANCE
+        if (probes := row.cells[column].probes).get("planted_by_chance_share", 1) <= BY_CHANCE
     }
     found = [
         f"{c.attack} ({c.threat}) at {c.eps:g} finds {100 * share:.0f} % of the planted examples"
