@@ -21,7 +21,7 @@ from attacks.probes import AttackProbe
 from attacks.seeding import seeded
 from attacks.threat import AttackSpec
 from attacks.views import Averaged, Counted
-from benchmark.grid import Group
+from benchmark.cells import Group
 from benchmark.identity import attack_identity
 from benchmark.keys import keyed_seed
 from leaderboard.atomic import replacing

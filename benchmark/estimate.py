@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from attacks import views
 from attacks.probes import gradient_shares
 from attacks.seeding import seeded
+from benchmark.cells import Cell, Group, Plan, Subject, by_attack
 from benchmark.environment import synchronise
-from benchmark.grid import Cell, Group, Plan, Subject, by_attack
 from benchmark.latency import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP
 
 PROBE_IMAGES = 50

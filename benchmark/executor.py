@@ -20,9 +20,9 @@ from attacks.seeding import seeded
 from attacks.threat import AttackSpec
 from benchmark import adversarial, consistency, latency
 from benchmark.adversarial import AdversarialSet, Victim
+from benchmark.cells import Cell, Group, Plan, Subject, by_attack
 from benchmark.environment import describe
 from benchmark.evaluate import Judge
-from benchmark.grid import Cell, Group, Plan, Subject, by_attack
 from benchmark.keys import keyed_seed
 from defenses.base import Defense
 from leaderboard.result import Result, Verdicts

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from leaderboard import tables
+from leaderboard import audit_tables, tables
 from leaderboard.aggregate import Board, Row, boards
 from leaderboard.result import Result
 from leaderboard.store import file_stem
@@ -55,7 +55,12 @@ def render(table: Table, level: int = 3) -> str:
 def _board(board: Board, figures: dict[str, list[tuple[str, str]]]) -> str:
     head = tables.summary(board)
     pictures = [f"![{caption}]({path})\n\n*{caption}*" for caption, path in figures.get(board_name(board), [])]
-    seen = (tables.by_threat(board), tables.how(board), tables.verdicts(board), tables.checks(board))
+    seen = (
+        audit_tables.by_threat(board),
+        audit_tables.how(board),
+        audit_tables.verdicts(board),
+        audit_tables.checks(board),
+    )
     optional = (tables.draws(board), tables.comparisons(board), tables.latency(board))
     parts = [
         render(head, level=2),

@@ -54,7 +54,7 @@ def summary(board: Board) -> Table:
     rows = []
     for rank, row in ranked(board):
         columns = [*claimed, *board.headline(row, board.mark)]
-        n = _sizes_of([row.clean, *(row.cells.get(column) for column in columns)])
+        n = image_counts([row.clean, *(row.cells.get(column) for column in columns)])
         rows.append(
             [
                 rank, f"`{row.defense}`", trained_on(row.any.facts, row.any.identity), percent(accuracy(row.clean)),
@@ -120,14 +120,14 @@ def overview(board: Board, width: int) -> list[Table]:
     rows = list(board.rows.values())
     worst = [robust_accuracy(row, board.candidates(board.mark)) for row in rows]
     robust = [robust_accuracy(row, board.headline(row, board.mark)) for row in rows]
-    columns = [("clean", [_point(accuracy(row.clean)) for row in rows])]
+    columns = [("clean", [point(accuracy(row.clean)) for row in rows])]
     for column in board.columns:
-        cells = [_point(accuracy(row.cells.get(column))) for row in rows]
+        cells = [point(accuracy(row.cells.get(column))) for row in rows]
         name = column.attack if column.threat == "graybox" else f"{column.attack}\n{column.threat}"
         columns.append((f"{name}\n{column.eps:g}", cells))
-    columns.append((f"claimed\n{board.mark:g}", [_point(estimate) for estimate in worst]))
+    columns.append((f"claimed\n{board.mark:g}", [point(estimate) for estimate in worst]))
     if board.adaptive:
-        columns.append((f"robust\n{board.mark:g}", [_point(estimate) for estimate in robust]))
+        columns.append((f"robust\n{board.mark:g}", [point(estimate) for estimate in robust]))
     columns.append(("p50\nms", [_latency(row)[0] for row in rows]))
     names = [row.defense for row in rows]
     room = width - min(width // 2, max(len(name) for name in names)) - 4
@@ -145,7 +145,8 @@ def overview(board: Board, width: int) -> list[Table]:
     return found
 
 
-def _point(found: Estimate | None) -> str:
+def point(found: Estimate | None) -> str:
+    """Write an estimate in percent."""
     return MISSING if found is None else f"{100 * found.value:.1f}"
 
 
@@ -161,7 +162,7 @@ def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:
     rows = []
     for row in board.rows.values():
         cells = [_cell(row, column) for column in columns]
-        n = _sizes_of(row.cells.get(column) for column in columns)
+        n = image_counts(row.cells.get(column) for column in columns)
         rows.append([f"`{row.defense}`", percent(accuracy(row.clean)), *cells, n])
     note = ""
     if any(_marked(column) for column in columns):
@@ -179,112 +180,18 @@ def worst_case(board: Board) -> Table:
     rows = []
     for row in board.rows.values():
         estimates = [percent(robust_accuracy(row, board.candidates(eps))) for eps in sizes]
-        n = _sizes_of(row.cells.get(column) for eps in sizes for column in board.candidates(eps))
+        n = image_counts(row.cells.get(column) for eps in sizes for column in board.candidates(eps))
         rows.append([f"`{row.defense}`", *estimates, n])
     over = "; ".join(f"{eps:g}: {', '.join(c.attack for c in board.candidates(eps))}" for eps in sizes)
     note = f"Right on the clean image and under every attack at that size ({over})."
     return Table("Gray-box per-image worst case", headers, rows, note)
 
 
-def by_threat(board: Board, brief: bool = False) -> Table | None:
-    """Worst case under each threat, and the headline, at each size that has one; None where nobody sees a purifier.
-
-    Without intervals if ``brief``.
-    """
-    write = _point if brief else percent
-    threats = [threat for threat in board.threats if threat not in aggregate.INFORMS]
-    sizes = sorted({eps for row in board.rows.values() for eps in board.adaptive_sizes(row)})
-    rows = []
-    for eps in sizes:
-        for row in board.rows.values():
-            if eps not in board.adaptive_sizes(row):
-                continue
-            each = [robust_accuracy(row, _under(row, board, eps, threat)) for threat in threats]
-            whole = board.headline(row, eps)
-            n = _sizes_of(row.cells.get(column) for column in whole)
-            cells = [write(found) for found in (*each, robust_accuracy(row, whole))]
-            rows.append([f"`{row.defense}`", f"{eps:g}", *cells, n])
-    if not rows:
-        return None
-    note = (
-        "Right on the clean image and under every attack of that size and threat; *headline*: under all of them, and "
-        f"those of smaller size. {MISSING}: the threat has nothing to attack there, or was not run."
-    )
-    return Table("Worst case by threat", ["defense", "eps", *threats, "headline", "n"], rows, note)
-
-
-def _under(row: Row, board: Board, eps: float, threat: str) -> list[Column]:
-    return [column for column in board.candidates(eps, threat) if column in row.cells]
-
-
-def how(board: Board) -> Table | None:
-    """How the attackers went about it who see the purifier; None where there is none."""
-    rows = []
-    for row in board.rows.values():
-        for threat in board.threats:
-            cells = {c: r for c, r in row.cells.items() if c.threat == threat and r.ok}
-            if threat == "whitebox" and not row.any.facts["differentiable"]:
-                rows.append([f"`{row.defense}`", threat, "none: it declares no gradient", *4 * [MISSING]])
-            if threat == "graybox" or not cells:
-                continue
-            described = [result.identity["attack"] for result in cells.values()]
-            stand_ins = {each.get("stand_in") for each in described} - {None}
-            draws = sorted({int(each.get("eot_samples", 1)) for each in described})
-            queries = [float(r.probes["queries_per_image"]) for r in cells.values() if "queries_per_image" in r.probes]
-            rows.append(
-                [
-                    f"`{row.defense}`", threat, ", ".join(dict.fromkeys(column.attack for column in cells)),
-                    ", ".join(f"`{name}`" for name in sorted(stand_ins)) or "itself", _span(draws),
-                    _span([round(count) for count in sorted(queries)]), _sizes_of(cells.values()),
-                ]
-            )  # fmt: skip
-    headers = ["defense", "threat", "attacks", "attacked as", "draws a gradient", "queries an image", "n"]
-    note = "What is attacked may be a cheaper form of the defense; what is judged is the defense itself."
-    return Table("How they were attacked", headers, rows, note, words=4) if rows else None
-
-
-def _span(counts: list[int]) -> str:
+def span(counts: list[int]) -> str:
+    """Write the range of sorted counts."""
     if not counts:
         return MISSING
     return f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
-
-
-def verdicts(board: Board) -> Table | None:
-    """Say what the audit of each row comes to; None where no row was audited."""
-    rows = []
-    for row in board.rows.values():
-        if audit.audited(board, row):
-            claimed = robust_accuracy(row, board.candidates(board.mark))
-            worst = robust_accuracy(row, board.headline(row, board.mark))
-            shares = [percent(found) for found in (accuracy(row.clean), claimed, worst)]
-            rows.append([f"`{row.defense}`", audit.verdict(board, row), *shares])
-    headers = ["defense", "verdict", "clean", f"claimed at {board.mark:g}", f"robust at {board.mark:g}"]
-    return Table("What the audit comes to", headers, rows, words=2) if rows else None
-
-
-def checks(board: Board) -> Table | None:
-    """Every audited row's failed checks, and what they found; None where no row was audited."""
-    audits = {name: audit.audit(board, row) for name, row in board.rows.items() if audit.audited(board, row)}
-    if not audits:
-        return None
-    rows = []
-    for name, findings in audits.items():
-        failed, informs = audit.gating(findings), [f for f in findings if f.state == "failed" and not f.gates]
-        not_run = [f for f in findings if f.state == "not run"]
-        passed = sum(f.state == "passed" for f in findings)
-        named = (", ".join(f.check for f in some) or MISSING for some in (failed, informs, not_run))
-        rows.append([f"`{name}`", *named, str(passed)])
-    found = [
-        f"- `{name}`: *{finding.check}*: {finding.evidence}."
-        for name, findings in audits.items() for finding in findings if finding.state == "failed"
-    ]  # fmt: skip
-    every = "; ".join(finding.check for finding in next(iter(audits.values())))
-    note = (
-        f"The checks: {every}. One that failed takes the row's rank, unless it only informs. Margins are significant "
-        f"at {100 * audit.LEVEL:g} % on paired images, and at least {100 * audit.POINTS:g} points."
-    )
-    headers = ["defense", "failed", "informs", "not run", "passed"]
-    return Table("Audit", headers, rows, "\n".join([note, "", *found]) if found else note, words=4)
 
 
 def draws(board: Board) -> Table | None:
@@ -390,9 +297,9 @@ def _cell(row: Row, column: Column) -> str:
     return "error" if result is not None and not result.ok else percent(accuracy(result))
 
 
-def _sizes_of(results: Iterable[Result | None]) -> str:
+def image_counts(results: Iterable[Result | None]) -> str:
     """Write the number of images, or the range where the cells differ."""
-    return _span(sorted({result.n for result in results if result is not None and result.ok}))
+    return span(sorted({result.n for result in results if result is not None and result.ok}))
 
 
 def _latency(row: Row) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from make_results import result
 
-from leaderboard import audit, tables
+from leaderboard import audit, audit_tables, tables
 from leaderboard.aggregate import area, boards, gap, robust_accuracy
 from leaderboard.audit import Finding
 
@@ -212,17 +212,17 @@ def test_an_attack_that_raised_is_left_out_of_the_headline_and_flagged():
 def test_the_tables_say_what_was_found():
     seeing = [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 60), cell("pgd", 0.3, 50, "bpda")]
     board, _ = board_of(*seeing, cell("pgd", 0.3, 90, "bare"))
-    assert tables.by_threat(board).rows == [
+    assert audit_tables.by_threat(board).rows == [
         ["`it`", "0.3", "90.0 [82.6, 94.5]", "50.0 [40.4, 59.6]", "40.0 [30.9, 49.8]", "40.0 [30.9, 49.8]", "100"]
     ]
-    (row,) = tables.checks(board).rows
+    (row,) = audit_tables.checks(board).rows
     assert "iterative beats single-step" in row[1]
-    assert "one step leaves 40.0 %, many steps 60.0 %" in tables.checks(board).note
-    (verdict,) = tables.verdicts(board).rows
+    assert "one step leaves 40.0 %, many steps 60.0 %" in audit_tables.checks(board).note
+    (verdict,) = audit_tables.verdicts(board).rows
     assert verdict[1].startswith("flagged: iterative beats single-step")
 
 
 def test_without_an_attacker_who_sees_it_there_is_nothing_to_audit():
     board, row = board_of(cell("pgd", 0.3, 90, "bare"))
     assert not audit.audited(board, row)
-    assert tables.checks(board) is tables.verdicts(board) is tables.by_threat(board) is None
+    assert audit_tables.checks(board) is audit_tables.verdicts(board) is audit_tables.by_threat(board) is None

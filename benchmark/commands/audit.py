@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmark import config, console, executor, grid
 from benchmark.environment import pick_device
 from defenses.spec import split_list
-from leaderboard import aggregate, audit, page, tables
+from leaderboard import aggregate, audit, audit_tables, page, tables
 from leaderboard.aggregate import Board, Row
 from leaderboard.statistics import Estimate
 from leaderboard.store import Store
@@ -60,7 +60,7 @@ def _wanted(row: Row, asked: config.RunConfig) -> bool:
 
 
 def _show(screen: Console, board: Board, rows: list[Row]) -> None:
-    for table in (tables.by_threat(board, brief=True), tables.verdicts(board)):
+    for table in (audit_tables.by_threat(board, brief=True), audit_tables.verdicts(board)):
         if table:
             console.show(screen, table)
     for row in rows:

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from benchmark import config, console, estimate, executor, grid
+from benchmark.cells import Cell, Plan, by_attack
 from benchmark.environment import pick_device
 from defenses.spec import split_list
 from leaderboard import aggregate, page, tables
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     return report(screen, store, plan, outcome)
 
 
-def report(screen: Console, store: Store, plan: grid.Plan, outcome: executor.Outcome) -> int:
+def report(screen: Console, store: Store, plan: Plan, outcome: executor.Outcome) -> int:
     """Show what a plan came to and write the page. Status 1 if a cell failed."""
     keys = {cell.key for cell in plan.cells}
     console.show_boards(screen, boards(result for result in store.results() if result.key in keys))
@@ -61,7 +62,7 @@ def _say_what_was_set_aside(store: Store) -> None:
         print(f"bench: set aside {path}: {reason}", file=sys.stderr)
 
 
-def _dry_run(plan: grid.Plan, store: Store, device: torch.device) -> int:
+def _dry_run(plan: Plan, store: Store, device: torch.device) -> int:
     missing = executor.missing_cells(plan, store)
     due = {cell.key for cell in missing}
     rows = []
@@ -73,7 +74,7 @@ def _dry_run(plan: grid.Plan, store: Store, device: torch.device) -> int:
             rows.append([where, subject.spec.label, str(len(group.images.y)), str(len(mine)), str(waiting)])
     console.show(Console(), Table("Would run", ["where", "defense", "n", "cells", "to compute"], rows))
     for group in plan.groups:
-        for line in dict.fromkeys(_described(cells) for cells in grid.by_attack(group.cells)):
+        for line in dict.fromkeys(_described(cells) for cells in by_attack(group.cells)):
             print(f"{group.dataset.spec.label}: {line}")
     _say_what_was_set_aside(store)
     spent = estimate.seconds(plan, missing, device)
@@ -81,7 +82,7 @@ def _dry_run(plan: grid.Plan, store: Store, device: torch.device) -> int:
     return 0
 
 
-def _described(cells: Sequence[grid.Cell]) -> str:
+def _described(cells: Sequence[Cell]) -> str:
     """Name the attack that ``cells`` share, its threat and its sizes."""
     (name,) = {cell.spec.attack.label for cell in cells if cell.spec}
     (estimator,) = {cell.spec.estimator for cell in cells if cell.spec}

@@ -10,6 +10,7 @@ from rich.console import Console
 from attacks import guard
 from attacks.submitted import Submission, Submitted
 from benchmark import config, console, executor, grid
+from benchmark.cells import Group
 from benchmark.commands.run import report
 from benchmark.environment import pick_device
 from benchmark.registries import DATASETS
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     return report(screen, store, plan, outcome)
 
 
-def _check(submission: Submission, group: grid.Group) -> None:
+def _check(submission: Submission, group: Group) -> None:
     """Refuse images that break the rules before anything is judged."""
     x, y = group.images
     if submission.x_adv.shape != x.shape:
