@@ -62,7 +62,7 @@ def test_the_unrolled_gradient_is_that_of_plain_autograd(unroll):
     expected = torch.zeros_like(x)
     for i in range(4):
         ends = [plain_descent(defense, x[i : i + 1], starts[i, r : r + 1], unroll) for r in range(3)]
-        best = min(ends, key=lambda image: float((image - x[i : i + 1]).square().mean()))
+        best = min(ends, key=lambda image: float((image - x[i : i + 1]).detach().square().mean()))
         assert torch.allclose(best, purified[i : i + 1], atol=1e-4)
         expected += torch.autograd.grad((weights[i : i + 1] * best).sum(), x)[0]
     assert torch.allclose(found, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
