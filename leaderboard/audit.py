@@ -31,7 +31,7 @@ CHANCE = 1.2
 ITERATIVE = ("pgd", "apgd", "bim")
 UNBROKEN = 0.05
 """Share that an attack that works leaves, at most, of a classifier without a defense."""
-PLANTED, BY_CHANCE = 0.5, 0.25
+PLANTED, BY_CHANCE = 0.25, 0.25
 """Share of planted examples that an attack finds which works, and the share found by chance above which it says
 nothing."""
 CONTRACT = {
