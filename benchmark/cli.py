@@ -89,22 +89,13 @@ def _add_run(commands: Commands) -> None:
     run.add_argument("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
     run.add_argument("--threat", metavar="LIST", help="graybox, bpda, whitebox, blackbox, ...; or adaptive")
     run.add_argument("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
-    run.add_argument("--dataset", metavar="LIST", help="one or several datasets")
-    run.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
-    run.add_argument("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
-    run.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
     run.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
-    run.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
-    run.add_argument("--device", help="auto, cpu or cuda")
     run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     run.add_argument("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
-    run.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
-    run.add_argument("--zoo", type=Path, help="folder of weights to look in first")
-    run.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
     run.add_argument("--no-latency", action="store_true", help="time nothing")
     run.add_argument("--force", action="store_true", help="compute cells anew that are there")
     run.add_argument("--dry-run", action="store_true", help="print what would run, and an estimate of the time")
-    _add_plugin(run)
+    _add_attacked(run)
 
 
 def _add_audit(commands: Commands) -> None:
@@ -116,18 +107,23 @@ def _add_audit(commands: Commands) -> None:
         allow_abbrev=False,
     )
     audit.add_argument("defenses", metavar="DEFENSE", help="one or several, as in bench run --defenses")
-    audit.add_argument("--dataset", metavar="LIST", help="one or several datasets")
-    audit.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
-    audit.add_argument("-n", type=int, metavar="N", help="test images")
-    audit.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
-    audit.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
-    audit.add_argument("--device", help="auto, cpu or cuda")
-    audit.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
     audit.add_argument("--out", type=Path, metavar="DIR", help="keep the results and their page here; resumes")
     audit.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the findings, or write them there")
-    audit.add_argument("--zoo", type=Path, help="folder of weights to look in first")
-    audit.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
-    _add_plugin(audit)
+    _add_attacked(audit)
+
+
+def _add_attacked(parser: argparse.ArgumentParser) -> None:
+    """Add what says what is attacked, on how much, and where it is found."""
+    parser.add_argument("--dataset", metavar="LIST", help="one or several datasets")
+    parser.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
+    parser.add_argument("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
+    parser.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
+    parser.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
+    parser.add_argument("--device", help="auto, cpu or cuda")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
+    parser.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    parser.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    _add_plugin(parser)
 
 
 def _add_exchange(commands: Commands) -> None:

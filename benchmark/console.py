@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -62,6 +63,12 @@ class RunProgress:
             said = "" if result.ok else f"  ERROR {result.error}"
             line = f"{self._done}/{self.total}  {spent:.0f} s  {cell}{said}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Say on the standard error what a plan leaves out, and why."""
+    for warning in warnings:
+        print(f"bench: warning: {warning}", file=sys.stderr)
 
 
 def show_boards(console: Console, boards: Sequence[Board]) -> None:

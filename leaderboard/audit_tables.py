@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from leaderboard import aggregate, audit
 from leaderboard.aggregate import Board, Column, Row, accuracy, robust_accuracy
+from leaderboard.checks import LEVEL, POINTS
 from leaderboard.tables import MISSING, Table, image_counts, percent, point, span
 
 
@@ -96,7 +97,7 @@ def checks(board: Board) -> Table | None:
     every = "; ".join(finding.check for finding in next(iter(audits.values())))
     note = (
         f"The checks: {every}. One that failed takes the row's rank, unless it only informs. Margins are significant "
-        f"at {100 * audit.LEVEL:g} % on paired images, and at least {100 * audit.POINTS:g} points."
+        f"at {100 * LEVEL:g} % on paired images, and at least {100 * POINTS:g} points."
     )
     headers = ["defense", "failed", "informs", "not run", "passed"]
     return Table("Audit", headers, rows, "\n".join([note, "", *found]) if found else note, words=4)

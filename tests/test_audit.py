@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from make_results import result
 
-from leaderboard import audit, audit_tables, tables
+from leaderboard import audit, audit_tables, checks, tables
 from leaderboard.aggregate import area, boards, gap, robust_accuracy
-from leaderboard.audit import Finding
+from leaderboard.checks import Finding
 
 N = 100
 
@@ -35,61 +35,61 @@ def finding(rule, *results) -> Finding:
 
 
 CASES = {
-    audit.iterative_beats_single_step: (
+    checks.iterative_beats_single_step: (
         [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 10)],
         [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 60)],
     ),
-    audit.success_grows_with_eps: (
+    checks.success_grows_with_eps: (
         [cell("pgd", 0.1, 40), cell("pgd", 0.3, 42)],
         [cell("pgd", 0.1, 40), cell("pgd", 0.3, 60)],
     ),
-    audit.the_whole_box_breaks_it: ([cell("pgd", 1.0, 9)], [cell("pgd", 1.0, 40)]),
-    audit.seeing_helps: (
+    checks.the_whole_box_breaks_it: ([cell("pgd", 1.0, 9)], [cell("pgd", 1.0, 40)]),
+    checks.seeing_helps: (
         [cell("pgd", 0.3, 10), cell("pgd", 0.3, 80, "bare")],
         [cell("pgd", 0.3, 60), cell("pgd", 0.3, 20, "bare")],
     ),
-    audit.gradients_beat_queries: (
+    checks.gradients_beat_queries: (
         [cell("apgd", 0.3, 10), cell("square", 0.3, 50, "queries")],
         [cell("apgd", 0.3, 60), cell("square", 0.3, 50, "queries")],
     ),
-    audit.gradients_exist: (
+    checks.gradients_exist: (
         [cell("pgd", 0.3, 9, probes={"zero_gradient_share": 0.0, "non_finite_gradient_share": 0.01})],
         [cell("pgd", 0.3, 9, probes={"zero_gradient_share": 0.5, "non_finite_gradient_share": 0.0})],
     ),
-    audit.objective_improves: (
+    checks.objective_improves: (
         [cell("pgd", 0.3, 9, probes={"objective_improved_share": 0.9})],
         [cell("pgd", 0.3, 9, probes={"objective_improved_share": 0.2})],
     ),
-    audit.planted_examples_are_found: (
+    checks.planted_examples_are_found: (
         [cell("pgd", 0.3, 9, probes={**PLANTED, "planted_found_share": 0.9})],
         [cell("pgd", 0.3, 9, probes={**PLANTED, "planted_found_share": 0.1})],
     ),
-    audit.two_passes_agree: (
+    checks.two_passes_agree: (
         [cell("pgd", 0.3, 9, probes={"forward_agreement": True})],
         [cell("pgd", 0.3, 9, probes={"forward_agreement": False})],
     ),
-    audit.keeps_its_contract: (
+    checks.keeps_its_contract: (
         [cell("pgd", 0.3, 9, probes={"differs_by_neighbours": 0.0})],
         [cell("pgd", 0.3, 9, probes={"differs_with_gradients": 1.0})],
     ),
-    audit.modes_agree: (
+    checks.modes_agree: (
         [cell("pgd", 0.3, 9, probes={"differs_in_train_mode": 0.0})],
         [cell("pgd", 0.3, 9, probes={"differs_in_train_mode": 1.0})],
     ),
-    audit.gradient_auditable: ([cell("pgd", 0.3, 9)], None),
-    audit.attacks_run: (
+    checks.gradient_auditable: ([cell("pgd", 0.3, 9)], None),
+    checks.attacks_run: (
         [cell("pgd", 0.3, 9)],
         [cell("pgd", 0.3, 9, status="error", error="RuntimeError: no grad_fn")],
     ),
-    audit.more_steps_change_little: (
+    checks.more_steps_change_little: (
         [cell("pgd", 0.3, 9, options={"steps": 20}), cell("pgd[steps=40]", 0.3, 8, options={"steps": 40})],
         [cell("pgd", 0.3, 40, options={"steps": 20}), cell("pgd[steps=40]", 0.3, 8, options={"steps": 40})],
     ),
-    audit.noise_hides_nothing: (
+    checks.noise_hides_nothing: (
         [cell("pgd", 0.3, 9), cell("pgd", 0.3, 8, "frozen")],
         [cell("pgd", 0.3, 60), cell("pgd", 0.3, 8, "frozen")],
     ),
-    audit.attacks_work_at_all: (
+    checks.attacks_work_at_all: (
         [cell("pgd", 0.3, 9), result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(1))],
         [cell("pgd", 0.3, 9), result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(60))],
     ),
@@ -97,23 +97,23 @@ CASES = {
 
 
 def test_every_rule_has_its_cases():
-    assert set(CASES) == set(audit.RULES)
+    assert set(CASES) == set(checks.RULES)
 
 
-@pytest.mark.parametrize("rule", audit.RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", checks.RULES, ids=lambda rule: rule.__name__)
 def test_a_rule_passes_what_it_should(rule):
     found = finding(rule, *CASES[rule][0])
     assert (found.state, found.gates) == ("passed", found.gates), found.evidence
 
 
-@pytest.mark.parametrize("rule", [r for r in audit.RULES if CASES[r][1]], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", [r for r in checks.RULES if CASES[r][1]], ids=lambda rule: rule.__name__)
 def test_a_rule_fails_what_it_should_and_says_why(rule):
     found = finding(rule, *CASES[rule][1])
     assert found.state == "failed"
     assert len(found.evidence) > 10
 
 
-@pytest.mark.parametrize("rule", set(audit.RULES) - {audit.gradient_auditable}, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", set(checks.RULES) - {checks.gradient_auditable}, ids=lambda rule: rule.__name__)
 def test_what_was_not_run_is_not_passed(rule):
     assert finding(rule).state == "not run"
 
@@ -127,20 +127,20 @@ def test_what_declares_no_gradient_has_no_rank():
         result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="full"),
     ]
     (board,) = boards(results)
-    assert audit.gradient_auditable(board, board.rows["it"]).state == "failed"
+    assert checks.gradient_auditable(board, board.rows["it"]).state == "failed"
     assert [(rank, row.defense) for rank, row in tables.ranked(board)] == [("1", "none"), ("—", "it")]
     assert audit.verdict(board, board.rows["it"]) == "flagged: gradient auditable"
 
 
 def test_a_small_margin_is_no_flag():
-    few = finding(audit.iterative_beats_single_step, cell("fgsm", 0.3, 40), cell("pgd", 0.3, 42))
+    few = finding(checks.iterative_beats_single_step, cell("fgsm", 0.3, 40), cell("pgd", 0.3, 42))
     assert few.state == "passed"
 
 
 def test_useless_gradients_gate_where_there_is_no_other_attack():
     useless = {"zero_gradient_share": 1.0, "non_finite_gradient_share": 0.0}
-    alone = finding(audit.gradients_exist, cell("pgd", 0.3, 60, probes=useless))
-    beside = finding(audit.gradients_exist, cell("pgd", 0.3, 60, probes=useless), cell("pgd", 0.3, 9, "bpda"))
+    alone = finding(checks.gradients_exist, cell("pgd", 0.3, 60, probes=useless))
+    beside = finding(checks.gradients_exist, cell("pgd", 0.3, 60, probes=useless), cell("pgd", 0.3, 9, "bpda"))
     assert alone.gates
     assert not beside.gates
 
@@ -159,7 +159,7 @@ def test_the_control_is_the_classifier_of_standard_training():
     """Before an adversarially trained classifier nothing breaks, and that is no fault of the attack."""
     hard = result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(90))
     hard.facts["adversarial_eps"] = 0.3
-    assert finding(audit.attacks_work_at_all, cell("pgd", 0.3, 9), hard).state == "not run"
+    assert finding(checks.attacks_work_at_all, cell("pgd", 0.3, 9), hard).state == "not run"
 
 
 def test_the_verdict_tells_robust_from_not():

@@ -29,8 +29,7 @@ def run(args: argparse.Namespace) -> int:
     asked = config.load("audit", args.config, _flags(args))
     device = pick_device(asked.device)
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
-    for warning in plan.warnings:
-        print(f"bench: warning: {warning}", file=sys.stderr)
+    console.warn(plan.warnings)
     with ExitStack() as stack:
         folder = args.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = Store(folder)

@@ -26,8 +26,7 @@ def run(args: argparse.Namespace) -> int:
     asked = config.load(args.preset, args.config, _flags(args))
     device = pick_device(asked.device)
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
-    for warning in plan.warnings:
-        print(f"bench: warning: {warning}", file=sys.stderr)
+    console.warn(plan.warnings)
     store = Store(args.out)
     if args.dry_run:
         return _dry_run(plan, store, device)

@@ -37,8 +37,7 @@ def run(args: argparse.Namespace) -> int:
     asked = config.load("quick", None, flags)
     device = pick_device(asked.device)
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
-    for warning in plan.warnings:
-        print(f"bench: warning: {warning}", file=sys.stderr)
+    console.warn(plan.warnings)
     for i, group in enumerate(plan.groups):
         _check(submission, group)
         plan.groups[i] = grid.submitted(group, Submitted(submission, group.images.x), submission.eps)
