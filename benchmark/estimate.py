@@ -47,7 +47,7 @@ def _attack_seconds(group: Group, cells: Sequence[Cell], x: Tensor, y: Tensor, d
     if attack is None or spec is None or (spec.sees_defense and defense is None):
         return 0.0
     model: nn.Module = cells[0].substitute or group.classifier
-    if spec.sees_defense and defense is not None:
+    if spec.sees_defense and defense is not None and attack.needs != "decoder":  # decoding costs next to nothing
         model = views.view(spec.estimator, group.classifier, defense, 0)
         few = 4 if _timed(lambda: _judge(group, defense, x[:1]), device) > SLOW else len(y)
         x, y = x[:few], y[:few]
