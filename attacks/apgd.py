@@ -14,7 +14,7 @@ import torchattacks
 from torch import Tensor, nn
 
 from attacks.base import Attack
-from attacks.expectation import copies
+from attacks.expectation import copies, mean_over_copies
 from attacks.registry import register_attack
 from defenses.errors import at_least_one, unknown_name
 
@@ -35,7 +35,7 @@ class APGD(Attack):
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Run every restart on the images that still stand."""
         run = torchattacks.APGD(model, eps=eps, steps=self.steps, loss=self.loss)
-        return _in_turn(run, model, x, y, range(self.restarts), lambda _: None)
+        return _in_turn(run, model, x, y, range(self.restarts), lambda turn, rows: None)
 
 
 @register_attack("apgdt")
@@ -50,17 +50,28 @@ class APGDT(Attack):
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Run every target, the likeliest first, on the images that still stand."""
         with torch.no_grad():
-            classes = model(x).shape[1]
-        run = torchattacks.APGDT(model, eps=eps, steps=self.steps, n_classes=classes)
+            likeliest = mean_over_copies(model(x), model).argsort(dim=1, descending=True)
+        run = _Targeted(model, eps=eps, steps=self.steps)
 
-        def aim(target: int) -> None:
-            run.target_class = target
+        def aim(turn: int, rows: Tensor) -> None:
+            run.target_class, run.goals = turn + 1, likeliest[rows, turn]
 
-        return _in_turn(run, model, x, y, range(2, 2 + min(self.targets, classes - 1)), aim)
+        return _in_turn(run, model, x, y, range(1, 1 + min(self.targets, likeliest.shape[1] - 1)), aim)
+
+
+class _Targeted(torchattacks.APGDT):  # type: ignore[misc]
+    """torchattacks' inner run towards given classes: it would choose them on one draw, for each copy another."""
+
+    goals: Tensor
+
+    def dlr_loss_targeted(self, x: Tensor, y: Tensor, y_target: Tensor) -> Tensor:
+        """Return the loss ``(N,)`` of logits towards ``goals``."""
+        loss: Tensor = super().dlr_loss_targeted(x, y, self.goals)
+        return loss
 
 
 def _in_turn(
-    run: torchattacks.Attack, model: nn.Module, x: Tensor, y: Tensor, turns: range, aim: Callable[[int], None]
+    run: torchattacks.Attack, model: nn.Module, x: Tensor, y: Tensor, turns: range, aim: Callable[[int, Tensor], None]
 ) -> Tensor:
     """Run an inner run of torchattacks once a turn; return each image's misclassified x_adv, else that of highest loss.
 
@@ -70,10 +81,10 @@ def _in_turn(
     samples = copies(model)
     best, highest = x.clone(), x.new_full((len(x),), -torch.inf)
     for turn in turns:
-        aim(turn)
         rows = torch.arange(len(x), device=x.device) if samples > 1 else (highest < torch.inf).nonzero()[:, 0]
         if len(rows) == 0:
             break
+        aim(turn, rows)
         x_best, right, loss, x_adv = run.attack_single_run(x[rows], y[rows])
         if samples == 1:
             fooled = ~right.bool()

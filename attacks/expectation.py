@@ -46,10 +46,10 @@ class _TieCopies(torch.autograd.Function):
 
 
 def mean_over_copies(values: Tensor, model: nn.Module) -> Tensor:
-    """Give each copy of an image the mean over all its copies of ``values`` ``(samples * N,)``."""
+    """Give each copy of an image the mean over all its copies of ``values`` ``(samples * N, ...)``."""
     samples = copies(model)
-    mean: Tensor = values.unflatten(0, (samples, -1)).mean(dim=0)
-    return mean.repeat(samples)
+    mean = values.unflatten(0, (samples, -1)).mean(dim=0)
+    return torch.cat([mean] * samples)
 
 
 def copies(model: nn.Module) -> int:

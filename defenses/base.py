@@ -133,6 +133,14 @@ class _Adapted(Defense):
         if hasattr(inner, "spec"):
             self.spec = inner.spec
 
+    @property
+    def unroll(self) -> int | None:
+        return getattr(self.inner, "unroll", None)
+
+    @unroll.setter
+    def unroll(self, steps: int | None) -> None:
+        self.inner.unroll = steps
+
     def purify(self, x: Tensor) -> Tensor:
         purified: Tensor = self.inner.purify(x)
         return purified

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leaderboard import aggregate, audit
 from leaderboard.aggregate import Board, Column, Row, accuracy, robust_accuracy
-from leaderboard.checks import LEVEL, POINTS
+from leaderboard.checks import LEVEL, POINTS, smallest_margin
 from leaderboard.tables import MISSING, Table, image_counts, percent, point, span
 
 
@@ -73,9 +73,12 @@ def verdicts(board: Board) -> Table | None:
             claimed = robust_accuracy(row, board.candidates(board.mark))
             worst = robust_accuracy(row, board.headline(row, board.mark))
             shares = [percent(found) for found in (accuracy(row.clean), claimed, worst)]
-            rows.append([f"`{row.defense}`", audit.verdict(board, row), *shares])
-    headers = ["defense", "verdict", "clean", f"claimed at {board.mark:g}", f"robust at {board.mark:g}"]
-    return Table("What the audit comes to", headers, rows, words=2) if rows else None
+            margin = f"{100 * smallest_margin(row):.2g} points"
+            rows.append([f"`{row.defense}`", audit.verdict(board, row), *shares, margin])
+    at = f"at {board.mark:g}"
+    headers = ["defense", "verdict", "clean", f"claimed {at}", f"robust {at}", "sees margins from"]
+    note = "A check that compares two attacks sees no smaller margin between them, on as few images as there are."
+    return Table("What the audit comes to", headers, rows, note, words=2) if rows else None
 
 
 def checks(board: Board) -> Table | None:

@@ -5,6 +5,7 @@ After the checks that Carlini et al. (2019) and Athalye et al. (2018) ask of eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -259,6 +260,12 @@ def two_passes_agree(board: Board, row: Row) -> Finding:
     results = [r for r in (row.clean, *row.cells.values()) if r is not None and "forward_agreement" in r.probes]
     found = ["two passes over the same images differ"] if row.contradicts_itself else []
     return _finding("two passes agree", bool(results), found, "or the defense says that it is stochastic")
+
+
+def smallest_margin(row: Row) -> float:
+    """Return the least margin between two attacks that can show on as few images as the row's attackers had."""
+    fewest = min((row.cells[column].n for column in _cells(row, GRADIENT_THREATS)), default=1)
+    return min(1.0, max(POINTS, math.ceil(-math.log2(LEVEL)) / fewest))
 
 
 RULES: tuple[Rule, ...] = (

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from attacks import guard
+from attacks.apgd import _Targeted
 from attacks.views import view
 from benchmark.models import load_classifier
 from benchmark.paths import SHIPPED_ZOO
@@ -14,6 +15,13 @@ from defenses.base import Defense
 from defenses.errors import UserError
 
 BATCH = 250
+
+
+class Noise(Defense):
+    stochastic = True
+
+    def purify(self, x):
+        return (x + 0.05 * torch.randn_like(x)).clamp(0, 1)
 
 
 def left(model, x, y):
@@ -69,6 +77,20 @@ def test_what_it_does_not_break_is_no_clean_image(mnist):
     assert bool(((found - x).flatten(1).abs().amax(dim=1) > 0.02).all())
 
 
+def test_under_expectation_all_copies_of_an_image_have_one_target(mnist, monkeypatch):
+    """A target chosen on each copy's own draw would let the copies pull in different directions."""
+    images, classifier = mnist
+    goals = []
+    loss = _Targeted.dlr_loss_targeted
+    monkeypatch.setattr(
+        _Targeted, "dlr_loss_targeted", lambda run, *given: goals.append(run.goals) or loss(run, *given)
+    )
+    model = view("full", classifier, Noise(), 0)
+    guard.run(ATTACKS.create("apgdt[steps=2,targets=2]"), model, images.x[:8], images.y[:8], [0.1], [0], samples=4)
+    assert len({tuple(found.tolist()) for found in goals}) == 2
+    assert all((copies == copies[0]).all() for copies in (found.unflatten(0, (4, 8)) for found in goals))
+
+
 def test_an_unknown_loss_is_refused():
     with pytest.raises(UserError, match="'cw'"):
         ATTACKS.create("apgd[loss=cw]")
@@ -85,12 +107,6 @@ def test_the_ensemble_breaks_what_its_parts_break(mnist):
 
 
 def test_the_randomised_ensemble_takes_the_draws_of_the_expectation(mnist):
-    class Noise(Defense):
-        stochastic = True
-
-        def purify(self, x):
-            return (x + 0.05 * torch.randn_like(x)).clamp(0, 1)
-
     images, classifier = mnist
     x, y = images.x[:4], images.y[:4]
     model = view("full", classifier, Noise(), 0)

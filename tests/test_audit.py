@@ -137,6 +137,14 @@ def test_a_small_margin_is_no_flag():
     assert few.state == "passed"
 
 
+def test_the_smallest_margin_that_shows_is_the_smallest_that_is_flagged():
+    _, row = board_of(cell("fgsm", 0.3, 10), cell("pgd", 0.3, 10))
+    points = round(N * checks.smallest_margin(row))
+    for margin, state in ((points, "failed"), (points - 1, "passed")):
+        found = finding(checks.iterative_beats_single_step, cell("fgsm", 0.3, 10), cell("pgd", 0.3, 10 + margin))
+        assert found.state == state
+
+
 def test_useless_gradients_gate_where_there_is_no_other_attack():
     useless = {"zero_gradient_share": 1.0, "non_finite_gradient_share": 0.0}
     alone = finding(checks.gradients_exist, cell("pgd", 0.3, 60, probes=useless))

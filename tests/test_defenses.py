@@ -110,10 +110,13 @@ def test_a_plain_class_with_purify_will_do():
         def purify(self, x):
             return x / 2
 
-    adapted = as_defense(Plain())
+    inner = Plain()
+    adapted = as_defense(inner)
     assert isinstance(adapted, Defense)
     assert adapted.stochastic
     assert torch.equal(adapted(torch.ones(1, 1, 2, 2)), torch.full((1, 1, 2, 2), 0.5))
+    adapted.unroll = 3
+    assert inner.unroll == 3
 
 
 def test_the_defended_classifier_classifies_what_was_purified(shapes):

@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmark import config, console, executor, grid
 from benchmark.environment import pick_device
 from defenses.spec import split_list
-from leaderboard import aggregate, audit, audit_tables, page, tables
+from leaderboard import aggregate, audit, audit_tables, checks, page, tables
 from leaderboard.aggregate import Board, Row
 from leaderboard.statistics import Estimate
 from leaderboard.store import Store
@@ -90,6 +90,7 @@ def _described(board: Board, row: Row) -> dict[str, Any]:
         "clean": _numbers(aggregate.accuracy(row.clean)),
         "claimed": _numbers(claimed),
         "robust": _numbers(robust),
+        "smallest_margin": checks.smallest_margin(row),
         "flags": [
             {"name": f.check, "state": f.state, "gating": f.gates, "evidence": f.evidence}
             for f in audit.audit(board, row)
