@@ -316,9 +316,15 @@ def _means(verdicts: Verdicts | None) -> NDArray[np.float64]:
     return np.asarray(verdicts.reported / verdicts.draws, dtype=np.float64)
 
 
+def threat_of(result: Result) -> str:
+    """Name the threat of a result's attack, as ``--threat`` does; ``none`` for clean images."""
+    attack = result.identity.get("attack")
+    estimator = str(attack["estimator"]) if attack else "none"
+    return WORDS.get(estimator, estimator)
+
+
 def _column(result: Result) -> Column:
-    estimator = str(result.identity["attack"]["estimator"])
-    return Column(str(result.attack), result.eps, str(result.threat["norm"]), WORDS.get(estimator, estimator))
+    return Column(str(result.attack), result.eps, str(result.threat["norm"]), threat_of(result))
 
 
 def _enter(row: Row, result: Result) -> None:

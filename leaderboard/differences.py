@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.aggregate import current
+from leaderboard.aggregate import current, threat_of
 from leaderboard.result import Result
 from leaderboard.statistics import compare, holm
 from leaderboard.tables import Table, p_text
@@ -17,7 +17,7 @@ Place = tuple[Any, ...]
 
 
 def between_stores(first: Iterable[Result], second: Iterable[Result]) -> Table:
-    """Compare the cells that two stores share: dataset, classifier, defense, attack, eps."""
+    """Compare the cells that two stores share: dataset, classifier, defense, attack, threat, eps."""
     return _table(_by_place(first, _cell_place), _by_place(second, _cell_place))
 
 
@@ -35,7 +35,8 @@ def _cell_place(result: Result) -> Place:
 
 
 def _attack_place(result: Result) -> Place:
-    return (result.dataset, result.classifier, f"seed {result.seed}", result.attack or "clean", result.eps)
+    attack = f"{result.attack} ({threat_of(result)})" if result.attack else "clean"
+    return (result.dataset, result.classifier, f"seed {result.seed}", attack, result.eps)
 
 
 def _by_place(results: Iterable[Result], place: Callable[[Result], Place]) -> dict[Place, Result]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard.aggregate import accuracy
+from leaderboard.aggregate import accuracy, threat_of
 from leaderboard.errors import StoreError
 from leaderboard.result import Result
 from leaderboard.tables import trained_on
@@ -49,6 +49,7 @@ def _row(result: Result) -> dict[str, Any]:
         "trained_on": trained_on(result.facts, result.identity),
         "stochastic": result.facts.get("stochastic"),
         "attack": result.attack,
+        "threat": threat_of(result) if result.attack else None,
         "knowledge": result.threat.get("knowledge"),
         "norm": result.threat.get("norm"),
         "eps": result.eps if result.kind == "accuracy" else None,

@@ -82,7 +82,12 @@ def test_export_reads_back(ending, read, large_store, bench, tmp_path):
     assert len(table) == 500
     row = table[(table.defense == "defense1") & (table.attack == "fgsm") & (table.eps == 0.3)].iloc[0]
     assert row.accuracy_low < row.accuracy < row.accuracy_high
-    assert (row.n, row.knowledge, row.device_name) == (1000, "graybox", ENVIRONMENT["device_name"])
+    assert (row.n, row.threat, row.knowledge, row.device_name) == (
+        1000,
+        "graybox",
+        "graybox",
+        ENVIRONMENT["device_name"],
+    )
 
 
 def test_export_holds_errors_and_latency():
@@ -101,10 +106,20 @@ def test_two_stores_are_compared_on_the_cells_they_share():
     first = [result("cae", clean=(1,) * 8), result("cae", "fgsm", 0.3, clean=(1,) * 8, adversarial=(1,) * 8)]
     second = [result("cae", clean=(1,) * 4), result("cae", "fgsm", 0.3, clean=(1,) * 8, adversarial=(0,) * 8)]
     table = differences.between_stores(first, [*second, result("none")])
-    assert [row[0] for row in table.rows] == ["mnist, model_a, seed 0, cae, clean", "mnist, model_a, seed 0, cae, fgsm"]
+    assert [row[0].removeprefix("mnist, model_a, seed 0, ") for row in table.rows] == [
+        "cae, clean",
+        "cae, fgsm (graybox)",
+    ]
     assert [row[4] for row in table.rows] == ["+0.0", "+100.0"]
     assert [row[-1] for row in table.rows] == ["4", "8"]
     assert "1 without a counterpart" in table.note
+
+
+def test_defenses_are_compared_under_the_same_threat_alone():
+    bare = [result(name, "pgd", 0.3, clean=(1,) * 8, adversarial=(1,) * 8) for name in ("cae", "none")]
+    seen = result("cae", "pgd", 0.3, clean=(1,) * 8, adversarial=(0,) * 8, estimator="full")
+    table = differences.between_defenses([*bare, seen], "cae", "none")
+    assert [(row[0].split(", ")[-1], row[4]) for row in table.rows] == [("pgd (graybox)", "+0.0")]
 
 
 def test_two_defenses_of_a_store_are_compared(large_store, bench):
