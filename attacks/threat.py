@@ -37,8 +37,8 @@ THREATS: Mapping[str, Threat] = {
     "latent": Threat("whitebox", "latent", "searches the latent code of a defense that decodes one"),
     "fixed-seed": Threat("whitebox", "frozen", "whitebox against one draw of the defense's randomness: informs only"),
 }
-ADAPTIVE = ("bpda", "whitebox", "soft", "blackbox", "latent")
-"""The threats that the headline is taken over, beside ``graybox``: what ``--threat adaptive`` stands for."""
+ADAPTIVE = ("graybox", "bpda", "whitebox", "soft", "blackbox", "latent")
+"""The threats that the headline is taken over: what ``--threat adaptive`` stands for."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ BLIND = ("graybox", "transfer")
 """Threats of attackers who know no purifier."""
 INFORMS = frozenset({"fixed-seed"})
 """Threats that enter no worst case."""
+ITERATIVE = ("pgd", "apgd", "bim")
+"""What the names of the gradient attacks start with that take many steps."""
 SEES = ("bpda", "whitebox", "soft")
-"""Threats that no headline goes without, where they fit the defense; it is taken over the images that they judged."""
+"""Threats that no headline goes without, where they fit the defense: an attack of many steps under each."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Row:
     clean: Result | None = None
     cells: dict[Column, Result] = field(default_factory=dict)
     also: dict[Column, list[Result]] = field(default_factory=dict)
-    """Weaker results of a column that were attacked in another way (other draws, another stand-in): candidates too."""
+    """Results of a column that were attacked in another way (other draws, another stand-in): candidates too."""
     latency: Result | None = None
     errors: list[Result] = field(default_factory=list)
 
@@ -106,11 +108,13 @@ class Board:
 
         Attacks of smaller size that see the purifier are among them: their images lie in the larger ball as well, so
         the worst case cannot rise with eps. An attack that raised an error is left out, and flagged by the audit.
-        Empty where a threat of ``SEES`` that fits the defense was not run at this size.
+        Empty where gray-box, or an attack of many steps under a threat of ``SEES`` that fits the defense, was not run
+        at this size.
         """
         tried = [column for column in self.candidates(eps, *self._judging) if column in row.cells]
         there = [column for column in tried if row.cells[column].ok]
-        if not _needed(row) <= {c.threat for c in tried} or not any(c.threat in SEES for c in there):
+        run = {c.threat for c in tried if c.threat not in SEES or iterates(row.cells[c])}
+        if not _needed(row) <= run or not any(c.threat in SEES for c in there):
             return []
         smaller = [c for c in self.columns if c.norm == "linf" and c.eps < eps and c.threat in self._judging]
         return there + [c for c in smaller if c.threat not in BLIND and c in row.cells and row.cells[c].ok]
@@ -206,26 +210,42 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
     The worst candidate (the clean image is one) is chosen on one set of draws and read from the other. None where the
     row lacks one of the ``columns``: a worst case over fewer attacks is another number.
 
-    The images are those, the first of the fixed order, that every attack of the largest size under a threat of
-    ``SEES`` judged (where there is none: every attack). Others are candidates for the images that they have, so that
-    no attack, however few its images, can raise the worst case.
+    The images are as many, the first of the fixed order, as under each threat of ``SEES`` some attack of many steps and
+    of the largest size judged (where there is none: as every attack judged). An attack on fewer is a candidate for
+    those, so that no attack, however few its images, can raise the worst case, or narrow what it is taken over.
     """
     results = [row.cells.get(column) for column in columns]
     if not results or any(result is None or not result.ok for result in results):
         return None
-    largest = max(column.eps for column in columns)
-    leading = [column.threat in SEES and column.eps == largest for column in columns]
+    n = _images(row, columns)
     found = [result for result in results if result is not None]
-    n = min(r.n for r, leads in zip(found, leading, strict=True) if leads or not any(leading))
-    found += [weaker for column in columns for weaker in row.also.get(column, [])]
+    found += [other for column in columns for other in row.also.get(column, [])]
     candidates = [v for result in found for v in (result.clean, result.adversarial) if v is not None]
     chosen = np.stack([_shares(verdicts.chosen, verdicts.draws, n) for verdicts in candidates])
     reported = np.stack([_shares(verdicts.reported, verdicts.draws, n) for verdicts in candidates])
-    # Where draws leave several candidates level, the one that is stronger over all images is taken.
-    by_strength = chosen.mean(axis=1).argsort(kind="stable")
+    # Where draws leave several candidates level, the one that is stronger over all its images is taken.
+    by_strength = np.nanmean(np.where(np.isinf(chosen), np.nan, chosen), axis=1).argsort(kind="stable")
     worst = by_strength[chosen[by_strength].argmin(axis=0)]
     means: NDArray[np.float64] = reported[worst, np.arange(n)]
     return means
+
+
+def _images(row: Row, columns: Sequence[Column]) -> int:
+    """Return how many images a worst case is taken over."""
+    largest = max(column.eps for column in columns)
+    counts: dict[str, int] = {}
+    for column in columns:
+        result = row.cells[column]
+        if column.threat in SEES and column.eps == largest and iterates(result):
+            counts[column.threat] = max(counts.get(column.threat, 0), result.n)
+    return min(counts.values() or (row.cells[column].n for column in columns))
+
+
+def iterates(result: Result) -> bool:
+    """Say whether a result's attack takes many steps: one step bounds little."""
+    attack = result.identity["attack"]
+    named = str(attack["name"]).startswith((*ITERATIVE, "autoattack"))
+    return int(attack["options"].get("steps", 2 if named else 1)) > 1
 
 
 def robust_accuracy(row: Row, columns: Sequence[Column]) -> Estimate | None:
@@ -300,12 +320,12 @@ def _needed(row: Row) -> set[str]:
     """Return the threats that a row's headline does not go without."""
     facts = row.any.facts
     fits = {"bpda": True, "whitebox": facts["differentiable"], "soft": facts.get("relaxes", False)}
-    return {threat for threat in SEES if fits[threat]}
+    return {"graybox", *(threat for threat in SEES if fits[threat])}
 
 
 def _shares(counts: NDArray[np.uint8], draws: int, n: int) -> NDArray[np.float64]:
-    """Return the share of draws that are right for ``n`` images; 1, which is no candidate, for those not judged."""
-    padded = np.ones(n)
+    """Return the share of draws that are right for ``n`` images; infinite, no candidate, for those not judged."""
+    padded = np.full(n, np.inf)
     padded[: len(counts)] = counts[:n] / draws
     return padded
 
@@ -342,12 +362,15 @@ def _enter(row: Row, result: Result) -> None:
 
 
 def _enter_cell(row: Row, column: Column, result: Result) -> None:
-    """Of two ways to attack under one name the stronger is shown, and both count; else the newer replaces the older."""
+    """Of two ways to attack under one name both count, and the one on more images, or the stronger, is shown.
+
+    Of two results of one way the newer replaces the older.
+    """
     known = row.cells.get(column)
     same = known is not None and known.identity["attack"] == result.identity["attack"]
     if known is None or not known.ok or (result.ok and same):
         row.cells[column] = result
     elif result.ok:
-        weaker, stronger = sorted((known, result), key=lambda r: -float(_means(r.adversarial).mean()))
-        row.cells[column] = stronger
-        row.also.setdefault(column, []).append(weaker)
+        other, shown = sorted((known, result), key=lambda r: (r.n, -float(_means(r.adversarial).mean())))
+        row.cells[column] = shown
+        row.also.setdefault(column, []).append(other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from leaderboard.aggregate import Board, Row, robust_accuracy
-from leaderboard.checks import CHANCE, GRADIENT_THREATS, RULES, Finding
+from leaderboard.checks import CHANCE, GRADIENT_THREATS, RULES, Finding, attacks_work_at_all
 
 
 def audit(board: Board, row: Row) -> list[Finding]:
@@ -21,9 +21,21 @@ def verdict(board: Board, row: Row) -> str:
         return "flagged: " + ", ".join(finding.check for finding in failed)
     if worst is None:
         return "not judged: an attack is missing"
+    if not shown_to_work(board, row):
+        return "not judged: nothing shows that the attacks work"
     if worst.value <= CHANCE / float(row.any.facts["num_classes"]):
         return "not robust: no better than chance"
     return "stands"
+
+
+def stands(board: Board, row: Row) -> bool:
+    """Say whether a row may have a rank: no check that gates failed, and its attacks are known to work."""
+    return not gating(audit(board, row)) and shown_to_work(board, row)
+
+
+def shown_to_work(board: Board, row: Row) -> bool:
+    """Say whether a row's attacks were let loose on a classifier that has no defense, and broke it."""
+    return attacks_work_at_all(board, row).state == "passed"
 
 
 def audited(board: Board, row: Row) -> bool:

@@ -13,7 +13,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.aggregate import BLIND, INFORMS, Board, Column, Row, accuracy, robust_accuracy, robust_means
+from leaderboard.aggregate import (
+    BLIND,
+    INFORMS,
+    ITERATIVE,
+    Board,
+    Column,
+    Row,
+    accuracy,
+    robust_accuracy,
+    robust_means,
+)
 from leaderboard.result import Result
 from leaderboard.statistics import compare
 
@@ -29,7 +39,6 @@ SINGLE_STEP = ("fgsm", "fgsm_predicted")
 GRADIENT_THREATS = ("bpda", "whitebox", "soft", "latent")
 CHANCE = 1.2
 """Share of the largest class, times the number of classes: 1.14 on MNIST, 1.0 on Fashion-MNIST."""
-ITERATIVE = ("pgd", "apgd", "bim")
 UNBROKEN = 0.05
 """Share that an attack that works leaves, at most, of a classifier without a defense."""
 PLANTED, BY_CHANCE = 0.25, 0.25
@@ -245,7 +254,7 @@ def planted_examples_are_found(board: Board, row: Row) -> Finding:
 def attacks_work_at_all(board: Board, row: Row) -> Finding:
     """Expect the attacks to break a classifier of standard training without a defense."""
     control = board.control
-    columns = [c for c in _cells(control, ("graybox", "whitebox")) if c.eps == board.mark] if control else []
+    columns = [c for c in _cells(control, ("graybox", "bpda", "whitebox")) if c.eps == board.mark] if control else []
     used = {column.attack for column in _cells(row, GRADIENT_THREATS)}
     strong = [c for c in columns if c.attack in used and _name(c).startswith(ITERATIVE)]
     found = [

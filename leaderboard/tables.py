@@ -92,10 +92,10 @@ def _summary_note(board: Board) -> str:
 def ranked(board: Board) -> list[tuple[str, Row]]:
     """Return the rows with their ranks by the headline.
 
-    Those that have none, or a failed check that gates, follow without a rank, in the board's order.
+    Those that have none, or do not stand before the audit, follow without a rank, in the board's order.
     """
     found = [(robust_accuracy(row, board.headline(row, board.mark)), row) for row in board.rows.values()]
-    fit = [(e.value, row) for e, row in found if e is not None and not audit.gating(audit.audit(board, row))]
+    fit = [(e.value, row) for e, row in found if e is not None and audit.stands(board, row)]
     placed = sorted(fit, key=lambda pair: -pair[0])
     ranks = [(str(1 + sum(better > value for better, _ in placed)), row) for value, row in placed]
     named = {row.defense for _, row in ranks}

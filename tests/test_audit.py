@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from make_results import result
@@ -9,6 +11,7 @@ from make_results import result
 from leaderboard import audit, audit_tables, checks, tables
 from leaderboard.aggregate import area, boards, gap, robust_accuracy
 from leaderboard.checks import Finding
+from leaderboard.result import Verdicts
 
 N = 100
 
@@ -25,6 +28,16 @@ def board_of(*results):
     clean = result("it", clean=bits(95))
     (board,) = boards([clean, *results])
     return board, board.rows["it"]
+
+
+BLIND = [cell("fgsm", eps, 95, "bare") for eps in (0.1, 0.3)]
+"""Gray-box attacks that break nothing: without any there is no headline."""
+CONTROL = result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="bare")
+"""The attack breaks what has no defense: without that nothing is known to work."""
+
+
+def judged_board_of(*results):
+    return board_of(*BLIND, CONTROL, *results)
 
 
 PLANTED = {"planted_images": 16, "planted_by_chance_share": 0.0}
@@ -122,7 +135,9 @@ def test_what_declares_no_gradient_has_no_rank():
     results = [
         result("it", clean=bits(95), differentiable=False),
         result("it", "pgd", 0.3, clean=bits(95), adversarial=bits(60), estimator="bpda", differentiable=False),
+        result("it", "pgd", 0.3, clean=bits(95), adversarial=bits(80), differentiable=False),
         result("none", clean=bits(99)),
+        CONTROL,
         result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="bpda"),
         result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="full"),
     ]
@@ -157,7 +172,8 @@ def test_a_constant_image_needs_no_gradient():
     flat = {"zero_gradient_share": 1.0, "non_finite_gradient_share": 0.0, "objective_improved_share": 0.0}
     chance = {"clean": bits(10), "adversarial": bits(10)}
     cells = [result("it", "pgd", 0.3, estimator=how, probes=flat, **chance) for how in ("full", "bpda")]
-    (board,) = boards([result("it", clean=bits(10)), *cells])
+    bare = result("it", "pgd", 0.3, **chance)
+    (board,) = boards([result("it", clean=bits(10)), CONTROL, bare, *cells])
     row = board.rows["it"]
     assert all(finding.state != "failed" for finding in audit.audit(board, row))
     assert audit.verdict(board, row) == "not robust: no better than chance"
@@ -172,17 +188,30 @@ def test_the_control_is_the_classifier_of_standard_training():
 
 def test_the_verdict_tells_robust_from_not():
     def verdict(right, *estimators, eps=0.3):
-        return audit.verdict(*board_of(*(cell("pgd", eps, right, how) for how in estimators)))
+        return audit.verdict(*judged_board_of(*(cell("pgd", eps, right, how) for how in estimators)))
 
     assert verdict(60, "full", "bpda") == "stands"
     assert verdict(10, "full", "bpda") == "not robust: no better than chance"
     assert verdict(10, "full", "bpda", eps=0.1) == "not judged: an attack is missing"
     assert verdict(60, "full") == verdict(60, "bpda", "queries") == "not judged: an attack is missing"
+    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
+    assert audit.verdict(*board_of(*seeing)) == "not judged: an attack is missing"
+    board, row = board_of(*BLIND, *seeing)
+    assert audit.verdict(board, row) == "not judged: nothing shows that the attacks work"
+    assert tables.ranked(board) == [("—", row)]
+    assert tables.ranked(judged_board_of(*seeing)[0])[0][0] == "1"
+
+
+def test_one_step_bounds_nothing():
+    board, row = judged_board_of(*(cell("fgsm", 0.3, 60, how) for how in ("full", "bpda")))
+    assert board.headline(row, 0.3) == []
+    assert audit.verdict(board, row) == "not judged: an attack is missing"
 
 
 def test_smaller_sizes_count_in_the_headline():
     others = [cell("pgd", eps, 95, "bpda") for eps in (0.1, 0.3)]
-    board, row = board_of(cell("pgd", 0.1, 20), cell("pgd", 0.3, 60), cell("fgsm", 0.3, 90, "bare"), *others)
+    blind = [cell("fgsm", eps, 90, "bare") for eps in (0.1, 0.3)]
+    board, row = board_of(cell("pgd", 0.1, 20), cell("pgd", 0.3, 60), *blind, *others)
     assert robust_accuracy(row, board.headline(row, 0.1)).value == 0.2
     assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.2
     assert gap(board, row) == pytest.approx(0.9 - 0.2)
@@ -191,11 +220,38 @@ def test_smaller_sizes_count_in_the_headline():
 
 def test_an_attack_on_few_images_cannot_raise_the_headline():
     few = result("it", "square", 0.3, clean=bits(95)[:20], adversarial=np.ones(20), estimator="queries")
-    board, row = board_of(cell("pgd", 0.3, 40), cell("pgd", 0.3, 40, "bpda"), few)
+    seeing = [*BLIND, cell("pgd", 0.3, 40), cell("pgd", 0.3, 40, "bpda")]
+    board, row = board_of(*seeing, few)
     assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.4
     broken = result("it", "square", 0.3, clean=bits(95)[:20], adversarial=np.zeros(20), estimator="queries")
-    board, row = board_of(cell("pgd", 0.3, 40), cell("pgd", 0.3, 40, "bpda"), few, broken)
+    board, row = board_of(*seeing, few, broken)
     assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.2
+
+
+def test_of_a_stochastic_defense_an_attack_on_few_images_cannot_raise_the_headline_either():
+    """What was not judged is no candidate: as a certain success it would win the draws' ties."""
+    draws, random = 4, np.random.default_rng(0)
+
+    def drawn(attack, n, right, estimator):
+        made = result("it", attack, 0.3, clean=np.full(n, draws), adversarial=np.full(n, draws), draws=draws,
+                      estimator=estimator)  # fmt: skip
+        counts = [random.binomial(draws, right, n).astype(np.uint8) for _ in range(2)]
+        return replace(made, adversarial=Verdicts(draws, *counts))
+
+    seeing = [drawn("pgd", N, 0.9, how) for how in ("full", "bpda", "bare")]
+    (without,) = boards(seeing)
+    before = robust_accuracy(without.rows["it"], without.headline(without.rows["it"], 0.3)).value
+    (board,) = boards([*seeing, drawn("square", 20, 0.25, "queries")])
+    assert robust_accuracy(board.rows["it"], board.headline(board.rows["it"], 0.3)).value < before
+
+
+def test_another_attack_on_few_images_does_not_narrow_the_headline():
+    few = result("it", "apgd", 0.3, clean=bits(95)[:20], adversarial=np.ones(20), estimator="full")
+    again = result("it", "pgd", 0.3, clean=bits(95)[:20], adversarial=np.zeros(20), estimator="full")
+    again.identity["attack"]["eot_samples"] = 20
+    board, row = judged_board_of(cell("pgd", 0.3, 60), cell("pgd", 0.3, 60, "bpda"), few, again)
+    found = robust_accuracy(row, board.headline(row, 0.3))
+    assert (found.n, found.value) == (N, 0.4)
 
 
 def test_a_weaker_run_of_the_same_attack_hides_nothing():
@@ -206,13 +262,13 @@ def test_a_weaker_run_of_the_same_attack_hides_nothing():
 
     for order in ((20, 1), (1, 20)):
         found = {20: run(20, 5), 1: run(1, 60)}
-        board, row = board_of(*(found[samples] for samples in order), cell("pgd", 0.3, 90, "bpda"))
+        board, row = judged_board_of(*(found[samples] for samples in order), cell("pgd", 0.3, 90, "bpda"))
         assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.05
 
 
 def test_an_attack_that_raised_is_left_out_of_the_headline_and_flagged():
     failed = cell("pgd", 0.3, 9, status="error", error="RuntimeError: no grad_fn")
-    board, row = board_of(failed, cell("pgd", 0.3, 30, "bpda"))
+    board, row = judged_board_of(failed, cell("pgd", 0.3, 30, "bpda"))
     assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.3
     assert "attacks run" in audit.verdict(board, row)
 

@@ -96,7 +96,7 @@ def test_a_threat_has_a_table_and_a_slow_defense_one_within_it(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text("""
         n = 50
-        threats = ["graybox", "adaptive"]
+        threats = ["adaptive"]
         eot_samples = 10
         [threat.whitebox]
         n = 20
@@ -113,7 +113,7 @@ def test_a_threat_has_a_table_and_a_slow_defense_one_within_it(tmp_path):
         n = 10
     """)
     made = config.load("quick", file, {})
-    assert made.threats == ("graybox", *ADAPTIVE)
+    assert made.threats == ADAPTIVE
     assert made.attacks_of("median", "whitebox") == ("fgsm",)
     assert [made.n_of(name, "whitebox") for name in ("none", "median", "binarize")] == [20, 5, 10]
     assert [made.n_of(name, "bpda") for name in ("none", "median", "binarize")] == [50, 30, 10]
