@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 import torchattacks
 from torch import Tensor, nn
 
 from attacks.base import Attack
-from attacks.expectation import copies, mean_over_copies
+from attacks.expectation import copies, is_random, mean_over_copies
 from attacks.registry import register_attack
 from defenses.errors import at_least_one, unknown_name
 
@@ -24,6 +25,8 @@ LOSSES = ("ce", "dlr")
 @register_attack("apgd")
 class APGD(Attack):
     """Auto-PGD, untargeted, on cross-entropy or the difference-of-logits ratio (Croce and Hein 2020)."""
+
+    version = "2"
 
     def __init__(self, *, loss: str = "ce", steps: int = 100, restarts: int = 1) -> None:
         at_least_one(steps=steps, restarts=restarts)
@@ -41,6 +44,8 @@ class APGD(Attack):
 @register_attack("apgdt")
 class APGDT(Attack):
     """Auto-PGD towards each of the most likely wrong classes in turn, on the targeted difference-of-logits ratio."""
+
+    version = "2"
 
     def __init__(self, *, steps: int = 100, targets: int = 9) -> None:
         at_least_one(steps=steps, targets=targets)
@@ -75,20 +80,24 @@ def _in_turn(
 ) -> Tensor:
     """Run an inner run of torchattacks once a turn; return each image's misclassified x_adv, else that of highest loss.
 
-    Under expectation one draw proves nothing, so there every image takes every turn, and the highest loss decides.
+    Of a random model one draw proves nothing, so there every image takes every turn, and the highest cross-entropy
+    decides, measured anew.
     """
     run.set_device(x.device)
-    samples = copies(model)
+    certain = not is_random(model) and copies(model) == 1
     best, highest = x.clone(), x.new_full((len(x),), -torch.inf)
     for turn in turns:
-        rows = torch.arange(len(x), device=x.device) if samples > 1 else (highest < torch.inf).nonzero()[:, 0]
+        rows = (highest < torch.inf).nonzero()[:, 0] if certain else torch.arange(len(x), device=x.device)
         if len(rows) == 0:
             break
         aim(turn, rows)
         x_best, right, loss, x_adv = run.attack_single_run(x[rows], y[rows])
-        if samples == 1:
+        if certain:
             fooled = ~right.bool()
             x_best[fooled], loss[fooled] = x_adv[fooled], torch.inf
+        else:
+            with torch.no_grad():
+                loss = mean_over_copies(F.cross_entropy(model(x_best), y, reduction="none"), model)
         better = loss > highest[rows]
         best[rows[better]], highest[rows[better]] = x_best[better].detach(), loss[better].detach()
     return best

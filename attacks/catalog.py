@@ -149,7 +149,7 @@ class FGSMPredicted(FGSM):
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Take the step away from the predicted label."""
         with torch.no_grad():
-            predicted = model(x).argmax(dim=1)
+            predicted = mean_over_copies(model(x), model).argmax(dim=1)
         return super().perturb(model, x, predicted, eps)
 
 

@@ -14,12 +14,15 @@ class Tied(nn.Module):
     It hands each copy the first copy's pixels and a draw of its own, and gives each copy the mean of all copies'
     gradients. So whatever loss an attack takes of the logits, the first copy moves along the average *loss gradient*
     (not the gradient of averaged logits), in one pass, and the attack knows nothing of it.
+
+    Of a model that draws once for a whole batch, ``apart`` makes one pass for each copy.
     """
 
-    def __init__(self, model: nn.Module, samples: int) -> None:
+    def __init__(self, model: nn.Module, samples: int, apart: bool = False) -> None:
         super().__init__()
         self.model = model
         self.samples = samples
+        self.apart = apart
 
     def stacked(self, x: Tensor, y: Tensor) -> tuple[Tied, Tensor, Tensor]:
         """Return this model with the stacked copies of images and labels that it takes."""
@@ -27,8 +30,8 @@ class Tied(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of all copies ``(samples * N, K)``."""
-        logits: Tensor = self.model(_TieCopies.apply(x, self.samples))
-        return logits
+        tied = _TieCopies.apply(x, self.samples)
+        return torch.cat([self.model(part) for part in (tied.chunk(self.samples) if self.apart else [tied])])
 
 
 class _TieCopies(torch.autograd.Function):
@@ -43,6 +46,19 @@ class _TieCopies(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         mean = gradients[0].unflatten(0, (ctx.samples, -1)).mean(dim=0)
         return mean.repeat(ctx.samples, 1, 1, 1), None
+
+
+@torch.no_grad()
+def shares_draws(model: nn.Module, x: Tensor) -> bool:
+    """Say whether two copies of an image in one batch of ``model`` get one draw of its randomness."""
+    first, second = model(x[:1].repeat(2, 1, 1, 1))
+    return torch.allclose(first, second, rtol=1e-5, atol=1e-6)
+
+
+def is_random(model: nn.Module) -> bool:
+    """Say whether two answers of ``model`` to one image may differ, as its parts declare."""
+    declared = getattr(model, "stochastic", None)
+    return any(map(is_random, model.children())) if declared is None else bool(declared)
 
 
 def mean_over_copies(values: Tensor, model: nn.Module) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.base import Attack
-from attacks.expectation import Tied
+from attacks.expectation import Tied, shares_draws
 from attacks.seeding import seeded
 
 TOLERANCE = {"linf": 1e-6, "l2": 1e-4}
@@ -45,15 +45,20 @@ def run(
     """
     _check_input(x, y)
     n = len(x)
-    seen, images, labels = (model, x, y) if samples == 1 else Tied(model, samples).stacked(x, y)
     quiet = contextlib.redirect_stdout(io.StringIO())
     with eval_mode(model), quiet, torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+        seen, images, labels = (model, x, y) if samples == 1 else _tied(model, samples, seeds[0], x, y)
         if attack.shares_sizes:
             with seeded(seeds[0], x.device):
                 found = attack.sweep(seen, images.clone(), labels.clone(), sizes)
         else:
             found = [_seeded_perturb(attack, seen, images, labels, *each) for each in zip(sizes, seeds, strict=True)]
     return [_checked(attack, x, x_adv.detach()[:n], eps) for x_adv, eps in zip(found, sizes, strict=True)]
+
+
+def _tied(model: nn.Module, samples: int, seed: int, x: Tensor, y: Tensor) -> tuple[nn.Module, Tensor, Tensor]:
+    with seeded(seed, x.device):
+        return Tied(model, samples, apart=shares_draws(model, x)).stacked(x, y)
 
 
 def _seeded_perturb(attack: Attack, model: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int) -> Tensor:

@@ -9,6 +9,7 @@ import torchattacks
 from torch import Tensor, nn
 
 from attacks.base import REACH, Attack
+from attacks.expectation import is_random
 from attacks.margin import margin
 from attacks.registry import register_attack
 from attacks.views import Frozen
@@ -22,9 +23,13 @@ SEARCHES = 30
 
 @register_attack("square")
 class Square(Attack):
-    """Random search by squares at the corners of the ball (Andriushchenko et al. 2020), on the margin."""
+    """Random search by squares at the corners of the ball (Andriushchenko et al. 2020), on the margin.
+
+    Of a random model no single answer is taken for success: it spends all its queries.
+    """
 
     needs = "queries"
+    version = "2"
     gradients_per_image = 0
 
     def __init__(self, *, queries: int = 5000) -> None:
@@ -33,12 +38,22 @@ class Square(Attack):
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Search until an image is misclassified or its queries are spent; the lowest margin found is kept."""
-        attack = torchattacks.Square(model, eps=eps, n_queries=self.queries)
+        search = _UnendingSquare if is_random(model) else torchattacks.Square
+        attack = search(model, eps=eps, n_queries=self.queries)
         attack.set_device(x.device)
         attack.init_hyperparam(x)
         _, x_adv = attack.attack_single_run(x, y)
         found: Tensor = x_adv
         return found
+
+
+class _UnendingSquare(torchattacks.Square):  # type: ignore[misc]
+    """Square that never stops: what ends its search is a margin of 0 or less."""
+
+    def margin_and_loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a margin that is no success, and the loss ``(N,)`` that decides."""
+        margins, losses = super().margin_and_loss(x, y)
+        return torch.ones_like(margins), losses
 
 
 @register_attack("spsa")
@@ -76,11 +91,13 @@ class HopSkipJump(Attack):
 
     It starts from images of the batch that the model takes for another class than x's, and searches the nearest
     misclassified image; where that is beyond the ball, it is clipped to it. ``queries`` is what its steps are planned
-    to take of each image; the true number is counted. Of a stochastic model it sees one draw, held fixed: with
-    decisions that flicker there is no boundary to walk along.
+    to take of each image; the true number is counted. Of a random model it sees one draw, held fixed: with decisions
+    that flicker there is no boundary to walk along. Another draw has another boundary, so what it finds there is moved
+    on, to the edge of the ball.
     """
 
     needs = "queries"
+    version = "2"
     gradients_per_image = 0
 
     def __init__(self, *, queries: int = 2500) -> None:
@@ -108,7 +125,11 @@ class HopSkipJump(Attack):
             walk = HopSkipJumpAttack(steps=self.steps, initial_gradient_eval_steps=FIRST_STEP, constraint="linf")
             asked = PyTorchModel(held, bounds=(0, 1), device=x.device)
             nearest = walk.run(asked, x[rows], Misclassification(y[rows]), starting_points=starts)
-            found[rows] = x[rows] + (nearest - x[rows]).clamp(-eps, eps)
+            delta = nearest - x[rows]
+            if is_random(model):
+                length = delta.flatten(1).abs().amax(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
+                delta = delta * (eps / length).clamp_min(1)[:, None, None, None]
+            found[rows] = x[rows] + delta.clamp(-eps, eps)
         return found.clamp(0, 1)
 
 

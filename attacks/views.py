@@ -18,7 +18,7 @@ class BPDA(DefendedClassifier):
     def forward(self, x: Tensor) -> Tensor:
         """Return the defended logits, with the surrogate's gradient."""
         with torch.no_grad():
-            purified = self.defense.purify(x)
+            purified = self.defense.purify(x.detach())
         stand_in = self.defense.surrogate(x)
         logits: Tensor = self.classifier(stand_in + (purified - stand_in).detach())
         return logits
@@ -70,12 +70,13 @@ class Averaged(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the mean logits ``(N, K)``."""
-        logits: Tensor = self.model(x.repeat(self.samples, 1, 1, 1)).unflatten(0, (self.samples, -1)).mean(dim=0)
-        return logits
+        return torch.stack([self.model(x) for _ in range(self.samples)]).mean(dim=0)
 
 
 class Frozen(nn.Module):
     """A stochastic model with one draw of its randomness, the same in every call."""
+
+    stochastic = False
 
     def __init__(self, model: nn.Module, seed: int) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ import torch
 
 from attacks import guard
 from attacks.apgd import _Targeted
-from attacks.views import view
+from attacks.views import Counted, view
 from benchmark.models import load_classifier
 from benchmark.paths import SHIPPED_ZOO
 from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
@@ -89,6 +89,15 @@ def test_under_expectation_all_copies_of_an_image_have_one_target(mnist, monkeyp
     guard.run(ATTACKS.create("apgdt[steps=2,targets=2]"), model, images.x[:8], images.y[:8], [0.1], [0], samples=4)
     assert len({tuple(found.tolist()) for found in goals}) == 2
     assert all((copies == copies[0]).all() for copies in (found.unflatten(0, (4, 8)) for found in goals))
+
+
+def test_of_a_random_model_no_lucky_draw_ends_the_restarts(mnist):
+    images, classifier = mnist
+    x, y = images.x[:8], images.y[:8]
+    model = Counted(view("full", classifier, Noise(), 0))
+    attack = ATTACKS.create("apgd[steps=3,restarts=4]")
+    guard.run(attack, model, x, y, [1.0], [0])
+    assert model.queries >= 4 * 3 * len(x)
 
 
 def test_an_unknown_loss_is_refused():

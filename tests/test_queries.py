@@ -9,6 +9,7 @@ from torch import nn
 from attacks import guard
 from attacks.views import Counted
 from benchmark.registries import ATTACKS
+from defenses.base import DefendedClassifier, Defense
 
 
 class DecisionsOnly(nn.Module):
@@ -21,6 +22,13 @@ class DecisionsOnly(nn.Module):
     @torch.no_grad()
     def forward(self, x):
         return nn.functional.one_hot(self.model(x).argmax(dim=1), 10).float()
+
+
+class Noise(Defense):
+    stochastic = True
+
+    def purify(self, x):
+        return (x + 0.25 * torch.randn_like(x)).clamp(0, 1)
 
 
 def attacked(name, model, x, y, eps=0.3):
@@ -54,3 +62,25 @@ def test_a_walk_without_a_start_stays_where_it_is(mnist):
     x, y = images.x[:4], torch.full((4,), 7)
     same = x[:1].repeat(4, 1, 1, 1)
     assert torch.equal(attacked("hopskipjump[queries=300]", classifier, same, y), same)
+
+
+def test_of_a_random_model_square_takes_no_answer_for_success(mnist):
+    """One wrong draw is no success: the search goes on to the end of its budget, and finds what fresh draws confirm."""
+    images, classifier = mnist
+    x, y = images.x[:24], images.y[:24]
+    counted = Counted(DefendedClassifier(classifier, Noise()))
+    x_adv = attacked("square[queries=200]", counted, x, y)
+    assert counted.queries >= 200 * len(x)
+    fresh = sum(accuracy(counted, x_adv, y) for _ in range(5)) / 5
+    clean = sum(accuracy(counted, x, y) for _ in range(5)) / 5
+    assert fresh < clean - 0.3
+
+
+def test_of_a_random_model_the_walk_ends_at_the_edge_of_the_ball(mnist):
+    """The nearest point on one draw's boundary is a coin flip under another's."""
+    images, classifier = mnist
+    x, y = images.x[:8], images.y[:8]
+    x_adv = attacked("hopskipjump[queries=300]", DefendedClassifier(classifier, Noise()), x, y)
+    moved = (x_adv - x).flatten(1).abs().amax(dim=1)
+    assert bool((torch.isclose(moved, torch.tensor(0.3)) | (moved == 0)).all())
+    assert int((moved > 0).sum()) >= 6

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from attacks import guard, views
-from attacks.expectation import Tied
-from benchmark.registries import ATTACKS
+from attacks.expectation import Tied, is_random, shares_draws
+from benchmark.registries import ATTACKS, DEFENSES
 from defenses.base import DefendedClassifier, Defense
 
 
@@ -72,14 +72,61 @@ def test_the_expectation_is_of_loss_gradients(mnist):
     assert torch.equal(averaged[:6], averaged[6:12])
 
 
-@pytest.mark.parametrize("name", ["fgsm", "pgd[steps=5]", "apgd[steps=5]", "apgdt[steps=5,targets=2]"])
-def test_an_expectation_over_no_randomness_is_the_plain_attack(name, mnist):
-    images, classifier = mnist
-    x, y = images.x[:30], images.y[:30]
+def verdicts_of_one_and_five_draws(name, model, x, y):
     attack = ATTACKS.create(name)
-    plain, averaged = (guard.run(attack, classifier, x, y, [0.2], [0], samples)[0] for samples in (1, 5))
-    verdicts = [(classifier(found).argmax(dim=1) == y).tolist() for found in (plain, averaged)]
-    assert sum(a != b for a, b in zip(*verdicts, strict=True)) <= (0 if name == "fgsm" else 2)
+    found = [guard.run(attack, model, x, y, [0.2], [0], samples)[0] for samples in (1, 5)]
+    return [(model(x_adv).argmax(dim=1) == y).tolist() for x_adv in found]
+
+
+@pytest.mark.parametrize("defense", ["none", "median", "cae[noise=0]"])
+@pytest.mark.parametrize("name", ["fgsm", "pgd[steps=5,random_start=false]"])
+def test_an_expectation_over_no_randomness_is_the_plain_attack(name, defense, mnist):
+    images, classifier = mnist
+    made = DEFENSES.create(defense)
+    torch.manual_seed(0)
+    made.build((1, 28, 28), 10)
+    plain, averaged = verdicts_of_one_and_five_draws(
+        name, DefendedClassifier(classifier, made.eval()), images.x[:30], images.y[:30]
+    )
+    assert plain == averaged
+
+
+@pytest.mark.parametrize("name", ["pgd[steps=5]", "apgd[steps=5]", "apgdt[steps=5,targets=2]"])
+def test_with_another_random_start_it_is_nearly_the_plain_attack(name, mnist):
+    images, classifier = mnist
+    plain, averaged = verdicts_of_one_and_five_draws(name, classifier, images.x[:30], images.y[:30])
+    assert sum(a != b for a, b in zip(plain, averaged, strict=True)) <= 2
+
+
+class Shift(Defense):
+    """One draw for the whole batch."""
+
+    stochastic = True
+
+    def purify(self, x):
+        return x.roll(int(torch.randint(0, 9, ())), dims=-1)
+
+
+def test_copies_get_draws_of_their_own_where_a_batch_shares_one(mnist):
+    images, classifier = mnist
+    x, y = images.x[:4], images.y[:4]
+    assert shares_draws(DefendedClassifier(classifier, Shift()), x)
+    assert not shares_draws(DefendedClassifier(classifier, Noise()), x)
+    counted = views.Counted(DefendedClassifier(classifier, Shift()))
+    tied, copies, _ = Tied(counted, 16, apart=True).stacked(x, y)
+    logits = tied(copies).unflatten(0, (16, 4))
+    assert len({tuple(copy.tolist()) for copy in logits[:, 0]}) > 3
+    assert counted.queries == 64
+    averaged = views.Averaged(counted, 16)(x)
+    assert not torch.allclose(averaged, counted(x))
+
+
+def test_what_is_random_declares_it(mnist):
+    _, classifier = mnist
+    assert is_random(views.Counted(DefendedClassifier(classifier, Noise())))
+    assert not is_random(DefendedClassifier(classifier, Rounding()))
+    assert not is_random(views.view("frozen", classifier, Noise(), 0))
+    assert not is_random(classifier)
 
 
 def test_averaging_helps_against_noise(mnist):
