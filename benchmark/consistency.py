@@ -27,7 +27,8 @@ def probe(judge: Judge, x: Tensor) -> dict[str, bool | float]:
     forward_agreement:
         Two passes under *different* random numbers give the same bits: the defense is deterministic.
     differs_by_neighbours, differs_with_gradients, differs_in_train_mode, differs_when_called_again:
-        Shares of images whose purified pixels change when the rest of the batch does (the first image's alone), when
+        Shares of images whose purified pixels change when the rest of the batch does, or is gone (the first image's
+        alone), when
         gradients are enabled, in train mode, and in a later call.
     """
     few = x[:IMAGES].to(judge.device)
@@ -38,6 +39,9 @@ def probe(judge: Judge, x: Tensor) -> dict[str, bool | float]:
         "differs_by_neighbours": _differing(_first(first), _first(_pass(judge, others))),
         "differs_when_called_again": _differing(first, _pass(judge, few)),
     }
+    if not judge.stochastic:  # in a smaller batch a stochastic defense draws other noise
+        alone = _differing(_first(first), _pass(judge, few[:1]))
+        found["differs_by_neighbours"] = max(found["differs_by_neighbours"], alone)
     with torch.enable_grad():
         seen = few.clone().requires_grad_(judge.defense.differentiable)
         found["differs_with_gradients"] = _differing(first, _pass(judge, seen))

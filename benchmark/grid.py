@@ -54,7 +54,7 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
                 cells = [_clean_cell(subject, shared) for subject in judged]
                 for subject, threat in pairs:
                     cells += site.cells(subject, threat, attacks.on(subject, threat), shared)
-                timed = [s for s in judged if n == config.n_of(s.spec.name)] if config.latency else []
+                timed = [s for s in judged if n == _most_images(config, s)] if config.latency else []
                 cells += [_latency_cell(subject, shared, device, config) for subject in timed]
                 found.groups.append(Group(dataset, images, classifier, shared, judged, cells))
     return found
@@ -68,6 +68,11 @@ def submitted(group: Group, attack: Attack, eps: float) -> Group:
         identity = {**_accuracy_identity(subject, group.identity), "attack": attack_identity(attack, spec)}
         cells.append(Cell(identity, subject, attack, spec))
     return replace(group, cells=cells)
+
+
+def _most_images(config: RunConfig, subject: Subject) -> int:
+    """Return the largest number of images that a defense is judged on: it is timed once, among them."""
+    return max(config.n_of(subject.spec.name, threat) for threat in config.threats)
 
 
 def _by_images(asked: Sequence[tuple[Subject, str]], config: RunConfig) -> dict[int, list[tuple[Subject, str]]]:
@@ -131,6 +136,9 @@ class _Site:
     def _substitute(self) -> tuple[Classifier | None, dict[str, Any] | None]:
         """The classifier that is attacked under ``transfer``, and its identity; a warning where it has no weights."""
         spec = CLASSIFIERS.spec(self.config.substitute)
+        if spec.label == self.classifier.spec.label:
+            self._warn(f"{spec.label} is judged without transfer: it is the substitute itself")
+            return None, None
         try:
             made, weights = load_classifier(spec, self.dataset, self.device, self.folders)
         except UserError as error:
@@ -141,9 +149,17 @@ class _Site:
     def _stand_in(self, subject: Subject, threat: str) -> tuple[Defense | None, str | None]:
         """Return what is attacked in a defense's place, and its name; none where it is attacked as it is."""
         options = self.config.stand_in_of(subject.spec.name, threat)
-        unroll = self.config.unroll_of(subject.spec.name, threat)
-        if THREATS[threat].estimator in ("bare", "transfer", "queries") or (not options and unroll is None):
+        estimator = THREATS[threat].estimator
+        differentiated = estimator in ("full", "soft", "frozen")
+        unroll = self.config.unroll_of(subject.spec.name, threat) if differentiated else None
+        if estimator in ("bare", "transfer", "queries") or (not options and unroll is None):
             return None, None
+        of_use: frozenset[str] = getattr(DEFENSES.get(subject.spec.name), "inference_options", frozenset())
+        for option in sorted(set(options) - of_use):
+            raise UserError(
+                f"a stand-in has the defense's own weights: option {option!r} of {subject.spec.name!r} asks "
+                f"for others. Options of use: {', '.join(sorted(of_use)) or 'none'}"
+            )
         spec = DEFENSES.spec(subject.spec.name, **{**subject.spec.options, **options})
         if spec.label == subject.spec.label and unroll is None:
             return None, None

@@ -60,8 +60,11 @@ def how(board: Board) -> Table | None:
                     span([round(count) for count in sorted(queries)]), image_counts(cells.values()),
                 ]
             )  # fmt: skip
-    headers = ["defense", "threat", "attacks", "attacked as", "draws a gradient", "queries an image", "n"]
-    note = "What is attacked may be a cheaper form of the defense; what is judged is the defense itself."
+    headers = ["defense", "threat", "attacks", "attacked as", "draws", "queries an image", "n"]
+    note = (
+        "What is attacked may be a cheaper form of the defense; what is judged is the defense itself. *Draws*: what a "
+        "loss gradient is averaged over; under blackbox, the logits of one answer."
+    )
     return Table("How they were attacked", headers, rows, note, words=4) if rows else None
 
 

@@ -53,6 +53,8 @@ def _row(result: Result) -> dict[str, Any]:
         "knowledge": result.threat.get("knowledge"),
         "norm": result.threat.get("norm"),
         "eps": result.eps if result.kind == "accuracy" else None,
+        "eot_samples": (result.identity.get("attack") or {}).get("eot_samples"),
+        "stand_in": (result.identity.get("attack") or {}).get("stand_in"),
         "n": result.n,
         "seed": result.seed,
         "draws": result.identity.get("draws"),

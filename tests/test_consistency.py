@@ -27,6 +27,11 @@ class BatchMean(Defense):
         return (x + x.mean(dim=0)) / 2
 
 
+class BatchSize(Defense):
+    def purify(self, x):
+        return x / len(x)
+
+
 class KnowsGradients(Defense):
     def purify(self, x):
         return x if not torch.is_grad_enabled() else 1 - x
@@ -68,6 +73,7 @@ def found_of(defense, mnist):
         (NoDefense(), True, set()),
         (Noise(), False, set()),
         (BatchMean(), True, {"differs_by_neighbours"}),
+        (BatchSize(), True, {"differs_by_neighbours"}),
         (KnowsGradients(), True, {"differs_with_gradients"}),
         (Dropout(), True, {"differs_in_train_mode"}),
         (Raises(), True, {"differs_with_gradients"}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmark import config, console, executor, grid
+from benchmark.commands.record import command_line
 from benchmark.environment import pick_device
 from defenses.spec import split_list
 from leaderboard import aggregate, audit, audit_tables, checks, page, tables
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         keys = {cell.key for cell in plan.cells}
         boards = aggregate.boards(result for result in store.results() if result.key in keys)
         if args.out:
-            store.record_command(_command(args))
+            store.record_command(command_line("audit", args, args.defenses))
             page.write(store)
     rows = [(board, row) for board in boards for row in board.rows.values() if _wanted(row, asked)]
     if args.json is not None:
@@ -67,20 +67,13 @@ def _show(screen: Console, board: Board, rows: list[Row]) -> None:
         console.show(screen, tables.Table(f"{row.defense}, {board.dataset}", ["", "check", "evidence"], found, words=3))
 
 
-def _command(args: argparse.Namespace) -> str:
-    """Return the command line without what is this machine's own."""
-    flags = {"--dataset": args.dataset, "--classifier": args.classifier, "-n": args.n, "--seed": args.seed}
-    words = [f"--plugin {shlex.quote(Path(file).name)}" for file in args.plugin or []]
-    words += [f"{flag} {shlex.quote(str(value))}" for flag, value in flags.items() if value is not None]
-    return " ".join(["bench audit", shlex.quote(args.defenses), *words])
-
-
 STATES = {"passed": "ok", "failed": "FAILED", "not run": "not run"}
 
 
 def _described(board: Board, row: Row) -> dict[str, Any]:
     claimed = aggregate.robust_accuracy(row, board.candidates(board.mark))
     robust = aggregate.robust_accuracy(row, board.headline(row, board.mark))
+    seen = [c for c in board.candidates(board.mark, *aggregate.SEES) if c in row.cells and row.cells[c].ok]
     return {
         "defense": row.defense,
         "dataset": board.dataset,
@@ -90,6 +83,7 @@ def _described(board: Board, row: Row) -> dict[str, Any]:
         "clean": _numbers(aggregate.accuracy(row.clean)),
         "claimed": _numbers(claimed),
         "robust": _numbers(robust),
+        "seen": _numbers(aggregate.robust_accuracy(row, seen)),
         "smallest_margin": checks.smallest_margin(row),
         "flags": [
             {"name": f.check, "state": f.state, "gating": f.gates, "evidence": f.evidence}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from benchmark import config, console, estimate, executor, grid
 from benchmark.cells import Cell, Plan, by_attack
+from benchmark.commands.record import command_line
 from benchmark.environment import pick_device
 from defenses.spec import split_list
 from leaderboard import aggregate, page, tables
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         _say_what_was_set_aside(store)
     if outcome.computed:
-        store.record_command(_command(args))
+        store.record_command(command_line("run", args))
     return report(screen, store, plan, outcome)
 
 
@@ -91,28 +90,6 @@ def _described(cells: Sequence[Cell]) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _command(args: argparse.Namespace) -> str:
-    """Return the command line without what is this machine's own: where things lie, and how it was watched."""
-    flags = {
-        "--preset": args.preset,
-        "--config": args.config.name if args.config else None,
-        "--dataset": args.dataset,
-        "--classifier": args.classifier,
-        "--defenses": args.defenses,
-        "--attacks": args.attacks,
-        "--threat": args.threat,
-        "--eps": args.eps,
-        "-n": args.n,
-        "--seed": args.seed,
-        "--draws": args.draws,
-        "--eot-samples": args.eot_samples,
-        "--device": args.device,
-    }
-    words = [f"--plugin {shlex.quote(Path(file).name)}" for file in args.plugin or []]
-    words += [f"{flag} {shlex.quote(str(value))}" for flag, value in flags.items() if value is not None]
-    return " ".join(["bench run", *words, *(["--no-latency"] if args.no_latency else [])])
 
 
 def _flags(args: argparse.Namespace) -> dict[str, object]:

@@ -11,6 +11,7 @@ from attacks import guard
 from attacks.submitted import Submission, Submitted
 from benchmark import config, console, executor, grid
 from benchmark.cells import Group
+from benchmark.commands.record import command_line
 from benchmark.commands.run import report
 from benchmark.environment import pick_device
 from benchmark.registries import DATASETS
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     screen = Console(file=sys.stdout)
     with console.RunProgress(screen, len(executor.missing_cells(plan, store))) as progress:
         outcome = executor.execute(plan, store, device, force=False, progress=progress)
+    if outcome.computed:
+        store.record_command(command_line("score", args, args.file))
     return report(screen, store, plan, outcome)
 
 

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from benchmark.models import load_defense
+from benchmark.paths import SHIPPED_ZOO
+from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from defenses import Defense, register_defense
 
 
@@ -158,3 +161,17 @@ class DetectsSigns(Defense):
         moved = torch.where(flat > 0.5, 1 - flat, flat)
         size = moved.median(dim=1).values[:, None, None, None]
         return torch.where(x > 0.5, x + size, x - size).clamp(0, 1)
+
+
+@register_defense("masked_cae")
+class CutAutoEncoder(Defense):
+    """A shipped auto-encoder that neither gray-box nor the identity's gradient breaks, its own gradient cut off."""
+
+    stochastic = True
+
+    def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        spec, classifier = DEFENSES.spec("cae[against=pgd,eps=0.15]"), CLASSIFIERS.spec("model_a")
+        self.cae, _ = load_defense(spec, DATASETS.create("mnist"), classifier, torch.device("cpu"), [SHIPPED_ZOO])
+
+    def purify(self, x: Tensor) -> Tensor:
+        return self.cae.purify(x).detach() + 0 * x

@@ -1,0 +1,31 @@
+"""The command lines that result folders remember."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+FLAGS = (
+    "preset", "config", "dataset", "classifier", "defenses", "attacks", "threat", "eps", "n", "seed", "draws",
+    "eot_samples", "device",
+)  # fmt: skip
+
+
+def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
+    """Return a command line without what is this machine's own: where things lie, and how it was watched.
+
+    ``words`` are the positional arguments; a file is named, its folder is not.
+    """
+    parts = [shlex.quote(_named(word)) for word in words]
+    parts += [f"--plugin {shlex.quote(Path(file).name)}" for file in args.plugin or []]
+    for name in FLAGS:
+        value = getattr(args, name, None)
+        if value is not None and value not in words:
+            flag = "-n" if name == "n" else f"--{name.replace('_', '-')}"
+            parts.append(f"{flag} {shlex.quote(_named(value))}")
+    return " ".join(["bench", command, *parts, *(["--no-latency"] if getattr(args, "no_latency", False) else [])])
+
+
+def _named(value: object) -> str:
+    return value.name if isinstance(value, Path) else str(value)
