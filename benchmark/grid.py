@@ -136,9 +136,6 @@ class _Site:
     def _substitute(self) -> tuple[Classifier | None, dict[str, Any] | None]:
         """The classifier that is attacked under ``transfer``, and its identity; a warning where it has no weights."""
         spec = CLASSIFIERS.spec(self.config.substitute)
-        if spec.label == self.classifier.spec.label:
-            self._warn(f"{spec.label} is judged without transfer: it is the substitute itself")
-            return None, None
         try:
             made, weights = load_classifier(spec, self.dataset, self.device, self.folders)
         except UserError as error:
