@@ -226,14 +226,20 @@ def noise_hides_nothing(board: Board, row: Row) -> Finding:
 
 
 def objective_improves(board: Board, row: Row) -> Finding:
-    """Expect an attack to raise its own loss on most images; gate where a gradient is declared."""
-    probed = [c for c in _cells(row, GRADIENT_THREATS) if "objective_improved_share" in row.cells[c].probes]
+    """Expect an attack with the true gradient to raise its own loss on most images.
+
+    BPDA's gradient is a stand-in's: where it does not climb, that says nothing of the defense's own. Where none is
+    declared, it is all there is, and informs.
+    """
+    honest = bool(row.any.facts["differentiable"])
+    among = ("whitebox",) if honest else GRADIENT_THREATS
+    probed = [c for c in _cells(row, among) if "objective_improved_share" in row.cells[c].probes]
     columns = [column for column in probed if _name(column).startswith(ITERATIVE)]
     found = [
         f"{c.attack} ({c.threat}) at {c.eps:g} raises its loss on {100 * share:.0f} % of images"
         for c in columns if (share := float(row.cells[c].probes["objective_improved_share"])) < 0.5
     ]  # fmt: skip
-    ran, honest = bool(columns) and _claims(row), bool(row.any.facts["differentiable"])
+    ran = bool(columns) and _claims(row)
     return _finding("the objective improves", ran, found, "attacks raise their loss", gates=honest)
 
 

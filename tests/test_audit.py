@@ -147,6 +147,12 @@ def test_what_declares_no_gradient_has_no_rank():
     assert audit.verdict(board, board.rows["it"]) == "flagged: gradient auditable"
 
 
+def test_a_surrogate_that_does_not_climb_accuses_no_defense():
+    flat = cell("pgd", 0.3, 60, "bpda", probes={"objective_improved_share": 0.4})
+    steep = cell("pgd", 0.3, 60, probes={"objective_improved_share": 0.9})
+    assert finding(checks.objective_improves, flat, steep).state == "passed"
+
+
 def test_a_small_margin_is_no_flag():
     few = finding(checks.iterative_beats_single_step, cell("fgsm", 0.3, 40), cell("pgd", 0.3, 42))
     assert few.state == "passed"
