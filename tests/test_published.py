@@ -14,6 +14,10 @@ from leaderboard import page
 from leaderboard.store import Store
 
 PAPERS_DEFENSEGAN = "defensegan[steps=200,restarts=10,z_init=0.0884]"
+CAE = ["cae", "cae[latent_dim=32,noise=0.1]"]
+CAE += ["cae[against=pgd,eps=0.15]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"]
+ATTACKED = [*CAE, "puvae"]
+SEEING = ["graybox", "transfer", "bpda", "whitebox", "soft"]
 BOARD = Path(__file__).parent.parent / "leaderboard"
 
 
@@ -40,8 +44,9 @@ def test_every_row_was_computed_with_shipped_weights():
         ("paper", {"attacks": ["pgd"], "eps": [0.15]}),
         ("paper", {"attacks": ["fgsm", "pgd"], "eps": [0.3], "defenses": ["defensegan", "puvae"]}),
         ("paper", {"attacks": ["fgsm", "pgd"], "eps": [0.3], "defenses": [PAPERS_DEFENSEGAN], "n": 50}),
+        ("adaptive", {"datasets": ["mnist"], "defenses": ATTACKED, "threats": SEEING}),
     ],
-    ids=["standard", "fgsm .6", "pgd .15", "fgsm and pgd .3", "the paper's Defense-GAN"],
+    ids=["standard", "fgsm .6", "pgd .15", "fgsm and pgd .3", "the paper's Defense-GAN", "adaptive"],
 )
 def test_the_presets_cells_are_all_there(preset, flags):
     asked = config.load(preset, None, {**flags, "latency": False})
