@@ -50,8 +50,8 @@ class _TieCopies(torch.autograd.Function):
 
 @torch.no_grad()
 def shares_draws(model: nn.Module, x: Tensor) -> bool:
-    """Say whether two copies of an image in one batch of ``model`` get one draw of its randomness."""
-    first, second = model(x[:1].repeat(2, 1, 1, 1))
+    """Say whether two copies of the images ``x`` in one batch of ``model`` get one draw of its randomness."""
+    first, second = model(x.repeat(2, 1, 1, 1)).chunk(2)
     return torch.allclose(first, second, rtol=1e-5, atol=1e-6)
 
 

@@ -66,6 +66,7 @@ def test_a_masked_defense_falls_and_the_cause_is_named(name, audited):
     row = audited[name]
     assert (row["seen"]["value"] <= CHANCE) != (name in STANDS), row["flags"]
     assert CAUSES.get(name) in {None, *failed(row, gating=True)}, row["flags"]
+    assert (RAISES in failed(row, gating=True)) == (CAUSES.get(name) in (RAISES, TELLS)), row["flags"]
 
 
 def test_a_constant_image_is_not_robust_and_not_accused(audited):

@@ -28,6 +28,15 @@ class Noise(Defense):
         return torch.rand_like(x) + 0 * x
 
 
+class Whisper(Defense):
+    """Noise that leaves what is planted."""
+
+    stochastic = True
+
+    def purify(self, x):
+        return (x + 0.01 * torch.randn_like(x)).clamp(0, 1)
+
+
 class Flat(Defense):
     """Leaves nothing to plant in."""
 
@@ -35,11 +44,11 @@ class Flat(Defense):
         return 0 * x + 0.5
 
 
-def found_before(defense, mnist):
+def found_before(defense, mnist, samples=1):
     images, classifier = mnist
     model = DefendedClassifier(classifier, defense).eval()
     last = planted.last_layer(classifier)
-    return planted.found(ATTACKS.create("pgd"), model, last, images.x[:16], 0.3, 0, 1)
+    return planted.found(ATTACKS.create("pgd"), model, last, images.x[:16], 0.3, 0, samples)
 
 
 def test_the_true_gradient_finds_what_chance_does_not(mnist):
@@ -53,6 +62,12 @@ def test_a_gradient_that_is_cut_finds_nothing(mnist):
     found = found_before(Rounds(), mnist)
     assert found["planted_images"] == 16
     assert found["planted_found_share"] < 0.1
+
+
+def test_it_is_looked_for_in_expectation_where_the_defense_is_random(mnist):
+    found = found_before(Whisper(), mnist, samples=3)
+    assert found["planted_images"] >= 8
+    assert found["planted_found_share"] > 0.9
 
 
 @pytest.mark.parametrize("defense", [Noise(), Flat()])
