@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table as RichTable
 
 from leaderboard import tables
-from leaderboard.aggregate import Board
+from leaderboard.boards import Board
 from leaderboard.result import Result
 from leaderboard.tables import Table
 

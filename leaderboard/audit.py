@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from leaderboard.aggregate import Board, Row, robust_accuracy
+from leaderboard.aggregate import robust_accuracy
+from leaderboard.boards import Board, Row
 from leaderboard.checks import CHANCE, GRADIENT_THREATS, RULES, Finding, attacks_work_at_all
 
 

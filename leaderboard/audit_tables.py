@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from leaderboard import aggregate, audit
-from leaderboard.aggregate import Board, Column, Row, accuracy, robust_accuracy
+from leaderboard import audit
+from leaderboard.aggregate import accuracy, robust_accuracy
+from leaderboard.boards import INFORMS, Board, Column, Row
 from leaderboard.checks import LEVEL, POINTS, smallest_margin
 from leaderboard.tables import MISSING, Table, image_counts, percent, point, span
 
@@ -14,7 +15,7 @@ def by_threat(board: Board, brief: bool = False) -> Table | None:
     Without intervals if ``brief``.
     """
     write = point if brief else percent
-    threats = [threat for threat in board.threats if threat not in aggregate.INFORMS]
+    threats = [threat for threat in board.threats if threat not in INFORMS]
     sizes = sorted({eps for row in board.rows.values() for eps in board.adaptive_sizes(row)})
     rows = []
     for eps in sizes:

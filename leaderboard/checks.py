@@ -13,17 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.aggregate import (
-    BLIND,
-    INFORMS,
-    ITERATIVE,
-    Board,
-    Column,
-    Row,
-    accuracy,
-    robust_accuracy,
-    robust_means,
-)
+from leaderboard.aggregate import accuracy, robust_accuracy, robust_means
+from leaderboard.boards import BLIND, INFORMS, ITERATIVE, Board, Column, Row
 from leaderboard.result import Result
 from leaderboard.statistics import compare
 
@@ -117,7 +108,7 @@ def seeing_helps(board: Board, row: Row) -> Finding:
         seeing = [c for c in _cells(row, GRADIENT_THREATS) if c.eps == eps and c.norm == "linf"]
         blind = [c for c in _cells(row, BLIND) if c.eps == eps and c.norm == "linf"]
         compared = compared or bool(blind)
-        best = min(seeing, key=lambda column: _means(row.cells[column]).mean())
+        best = min(seeing, key=lambda column: row.cells[column].means.mean())
         found += [
             f"at {eps:g} {one.attack} ({one.threat}) leaves {_share(row, one)}, the best attack that sees the purifier "
             f"{_share(row, best)}"
@@ -265,7 +256,7 @@ def attacks_work_at_all(board: Board, row: Row) -> Finding:
     strong = [c for c in columns if c.attack in used and _name(c).startswith(ITERATIVE)]
     found = [
         f"{column.attack} leaves {_share(control, column)} of a classifier without a defense"
-        for column in strong if control and _means(control.cells[column]).mean() > UNBROKEN
+        for column in strong if control and control.cells[column].means.mean() > UNBROKEN
     ]  # fmt: skip
     return _finding("the attacks work at all", bool(strong), found, "without a defense the attacks succeed")
 
@@ -325,15 +316,10 @@ def _place(column: Column) -> tuple[str, float, str]:
     return column.threat, column.eps, column.norm
 
 
-def _means(result: Result) -> NDArray[np.float64]:
-    assert result.adversarial is not None
-    return np.asarray(result.adversarial.reported / result.adversarial.draws, dtype=np.float64)
-
-
 def _weaker(first: Result, second: Result) -> bool:
     """Say whether the first attack leaves significantly more images right than the second, by points that matter."""
     n = min(first.n, second.n)
-    return _significant(_means(first)[:n], _means(second)[:n])
+    return _significant(first.means[:n], second.means[:n])
 
 
 def _significant(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from leaderboard.aggregate import current, threat_of
+from leaderboard.boards import current, threat_of
 from leaderboard.result import Result
 from leaderboard.statistics import compare, holm
 from leaderboard.tables import Table, p_text
@@ -49,7 +46,7 @@ def _table(first: dict[Place, Result], second: dict[Place, Result]) -> Table:
     shared = [place for place in first if place in second]
     compared = []
     for place in sorted(shared, key=str):
-        a, b = _means(first[place]), _means(second[place])
+        a, b = first[place].means, second[place].means
         n = min(len(a), len(b))
         compared.append((place, float(a[:n].mean()), float(b[:n].mean()), n, compare(a[:n], b[:n])))
     adjusted = holm([c.p_value for *_, c in compared])
@@ -64,10 +61,3 @@ def _table(first: dict[Place, Result], second: dict[Place, Result]) -> Table:
     missing = len(first) + len(second) - 2 * len(shared)
     note = f"{len(shared)} shared cells, {missing} without a counterpart; Holm over the shared ones."
     return Table("A against B: accuracy (%) on the same images", headers, rows, note)
-
-
-def _means(result: Result) -> NDArray[np.float64]:
-    verdicts = result.adversarial if result.attack else result.clean
-    if verdicts is None:
-        raise ValueError(f"{result.key} holds no verdicts")
-    return np.asarray(verdicts.reported / verdicts.draws, dtype=np.float64)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard.aggregate import accuracy, threat_of
+from leaderboard.aggregate import accuracy
+from leaderboard.boards import threat_of
 from leaderboard.errors import StoreError
 from leaderboard.result import Result
 from leaderboard.tables import trained_on

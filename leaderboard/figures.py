@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from leaderboard.aggregate import Board, Column, accuracy, robust_accuracy
+from leaderboard.aggregate import accuracy, robust_accuracy
+from leaderboard.boards import Board, Column
 from leaderboard.result import Result
 from leaderboard.statistics import Estimate
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from leaderboard import audit_tables, tables
-from leaderboard.aggregate import Board, Row, boards
+from leaderboard.boards import Board, Row, boards
 from leaderboard.result import Result
 from leaderboard.store import file_stem
 from leaderboard.tables import Table

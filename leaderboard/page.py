@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from leaderboard import figures, markdown
-from leaderboard.aggregate import boards
 from leaderboard.atomic import replacing
+from leaderboard.boards import boards
 from leaderboard.store import Store
 
 

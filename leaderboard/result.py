@@ -36,6 +36,11 @@ class Verdicts:
     chosen: Counts
     reported: Counts
 
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Each image's share of reported draws that are right, ``(n,)``."""
+        return np.asarray(self.reported / self.draws, dtype=np.float64)
+
     def to_json(self) -> dict[str, Any]:
         """Pack bits where there was but one draw, bytes for two sets of draws."""
         if self.draws == 1 and np.array_equal(self.chosen, self.reported):
@@ -113,6 +118,17 @@ class Result:
         """Label of the attack; None for a cell of clean images only."""
         attack = self.identity.get("attack")
         return str(attack["label"]) if attack else None
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Each image's share of draws that are right: under the attack, or clean where there is none.
+
+        Raises ``ValueError`` for a cell without verdicts.
+        """
+        verdicts = self.adversarial if self.attack else self.clean
+        if verdicts is None:
+            raise ValueError(f"{self.key} holds no verdicts")
+        return verdicts.means
 
     @property
     def threat(self) -> Mapping[str, Any]:

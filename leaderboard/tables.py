@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard import aggregate, audit
-from leaderboard.aggregate import Board, Column, Row, accuracy, paired, robust_accuracy, votes
+from leaderboard import aggregate, audit, boards
+from leaderboard.aggregate import accuracy, paired, robust_accuracy, votes
+from leaderboard.boards import INFORMS, Board, Column, Row
 from leaderboard.result import Result
 from leaderboard.statistics import Estimate
 
@@ -42,7 +43,7 @@ def failures(results: Iterable[Result]) -> Table | None:
             f"`{r.defense}`", f"{r.dataset}, {r.classifier}",
             "latency" if r.kind == "latency" else r.attack or "clean", f"{r.eps:g}", r.error or "",
         ]
-        for r in aggregate.failures(results)
+        for r in boards.failures(results)
     ]  # fmt: skip
     headers = ["defense", "where", "attack", "eps", "error"]
     return Table(f"{len(rows)} failed cells", headers, rows, words=len(headers)) if rows else None
@@ -81,7 +82,7 @@ def _summary_note(board: Board) -> str:
     cost = "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
     if not board.adaptive:
         return f"{claimed}: rows are ranked by attacks that see the purifier, and none of these does. {cost}"
-    threats = ", ".join(threat for threat in board.threats if threat not in aggregate.INFORMS)
+    threats = ", ".join(threat for threat in board.threats if threat not in INFORMS)
     return (
         f"*Robust*: the same worst case with attackers that see the purifier among the candidates ({threats}): the "
         "headline, and the rank. *Area*: its mean over sizes from 0 to the mark, by trapezoids. "
@@ -199,7 +200,7 @@ def draws(board: Board) -> Table | None:
     rows = []
     count = 0
     for row in board.rows.values():
-        for column in board.candidates(board.mark, *(t for t in board.threats if t not in aggregate.INFORMS)):
+        for column in board.candidates(board.mark, *(t for t in board.threats if t not in INFORMS)):
             found = votes(row, column)
             if found:
                 verdicts = row.cells[column].adversarial

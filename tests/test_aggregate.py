@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from make_results import latency, result
 
-from leaderboard.aggregate import accuracy, boards, failures, paired, robust_accuracy, votes
+from leaderboard.aggregate import accuracy, paired, robust_accuracy, votes
+from leaderboard.boards import boards, failures
 from leaderboard.result import Verdicts
 
 

@@ -9,7 +9,8 @@ import pytest
 from make_results import result
 
 from leaderboard import audit, audit_tables, checks, tables
-from leaderboard.aggregate import area, boards, gap, robust_accuracy
+from leaderboard.aggregate import area, gap, robust_accuracy
+from leaderboard.boards import boards
 from leaderboard.checks import Finding
 from leaderboard.result import Verdicts
 

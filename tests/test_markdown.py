@@ -9,7 +9,7 @@ import pytest
 from make_results import latency, result
 
 from leaderboard import markdown, tables
-from leaderboard.aggregate import boards
+from leaderboard.boards import boards
 
 GOLDEN = Path(__file__).parent / "data" / "leaderboard.md"
 

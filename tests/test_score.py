@@ -11,7 +11,8 @@ from conftest import SHAPES, SMALL_RUN
 
 from attacks.submitted import Submission
 from benchmark.registries import DATASETS
-from leaderboard.aggregate import boards, robust_accuracy
+from leaderboard.aggregate import robust_accuracy
+from leaderboard.boards import boards
 from leaderboard.store import Store
 
 EPS = 0.3

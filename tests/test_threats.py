@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import PLUGINS, SMALL_RUN
 
-from leaderboard.aggregate import accuracy, boards, robust_accuracy
+from leaderboard.aggregate import accuracy, robust_accuracy
+from leaderboard.boards import boards
 from leaderboard.store import Store
 
 NOISY = str(PLUGINS / "noisy.py")

@@ -17,7 +17,7 @@ from benchmark.commands.record import command_line
 from benchmark.environment import pick_device
 from defenses.spec import split_list
 from leaderboard import aggregate, audit, audit_tables, checks, page, tables
-from leaderboard.aggregate import Board, Row
+from leaderboard.boards import SEES, Board, Row, boards
 from leaderboard.statistics import Estimate
 from leaderboard.store import Store
 
@@ -39,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
         with console.RunProgress(watched, len(executor.missing_cells(plan, store))) as progress:
             executor.execute(plan, store, device, force=False, progress=progress)
         keys = {cell.key for cell in plan.cells}
-        boards = aggregate.boards(result for result in store.results() if result.key in keys)
+        judged = boards(result for result in store.results() if result.key in keys)
         if args.out:
             store.record_command(command_line("audit", args, args.defenses))
             page.write(store)
-    rows = [(board, row) for board in boards for row in board.rows.values() if _wanted(row, asked)]
+    rows = [(board, row) for board in judged for row in board.rows.values() if _wanted(row, asked)]
     if args.json is not None:
         found = json.dumps([_described(board, row) for board, row in rows], indent=1)
         print(found) if args.json == STDOUT else Path(args.json).write_text(found + "\n", encoding="utf-8")
     else:
-        for board in boards:
+        for board in judged:
             _show(Console(file=sys.stdout), board, [row for other, row in rows if other is board])
     return 1 if any(audit.gating(audit.audit(board, row)) for board, row in rows) else 0
 
@@ -73,7 +73,7 @@ STATES = {"passed": "ok", "failed": "FAILED", "not run": "not run"}
 def _described(board: Board, row: Row) -> dict[str, Any]:
     claimed = aggregate.robust_accuracy(row, board.candidates(board.mark))
     robust = aggregate.robust_accuracy(row, board.headline(row, board.mark))
-    seen = [c for c in board.candidates(board.mark, *aggregate.SEES) if c in row.cells and row.cells[c].ok]
+    seen = [c for c in board.candidates(board.mark, *SEES) if c in row.cells and row.cells[c].ok]
     return {
         "defense": row.defense,
         "dataset": board.dataset,

@@ -14,8 +14,8 @@ from benchmark.cells import Cell, Plan, by_attack
 from benchmark.commands.record import command_line
 from benchmark.environment import pick_device
 from defenses.spec import split_list
-from leaderboard import aggregate, page, tables
-from leaderboard.aggregate import boards
+from leaderboard import page, tables
+from leaderboard.boards import WORDS, boards
 from leaderboard.store import Store
 from leaderboard.tables import Table
 
@@ -85,7 +85,7 @@ def _described(cells: Sequence[Cell]) -> str:
     (name,) = {cell.spec.attack.label for cell in cells if cell.spec}
     (estimator,) = {cell.spec.estimator for cell in cells if cell.spec}
     sizes = ", ".join(f"{eps:g}" for eps in dict.fromkeys(cell.eps for cell in cells))
-    return f"{name} ({aggregate.WORDS.get(estimator, estimator)}) at {sizes}"
+    return f"{name} ({WORDS.get(estimator, estimator)}) at {sizes}"
 
 
 def _duration(seconds: float) -> str:
