@@ -24,7 +24,7 @@ def verdict(board: Board, row: Row) -> str:
         return "not judged: an attack is missing"
     if not shown_to_work(board, row):
         return "not judged: nothing shows that the attacks work"
-    if worst.value <= CHANCE / float(row.any.facts["num_classes"]):
+    if worst.value <= CHANCE / float(row.newest.facts["num_classes"]):
         return "not robust: no better than chance"
     return "stands"
 

@@ -46,7 +46,7 @@ def how(board: Board) -> Table | None:
     for row in board.rows.values():
         for threat in board.threats:
             cells = {c: r for c, r in row.cells.items() if c.threat == threat and r.ok}
-            if threat == "whitebox" and not row.any.facts["differentiable"]:
+            if threat == "whitebox" and not row.newest.facts["differentiable"]:
                 rows.append([f"`{row.defense}`", threat, "none: it declares no gradient", *4 * [MISSING]])
             if threat == "graybox" or not cells:
                 continue

@@ -49,12 +49,13 @@ class Row:
     def contradicts_itself(self) -> bool:
         """It declares itself deterministic, and two passes over the same images differed."""
         probes = [r.probes for r in (self.clean, *self.cells.values()) if r is not None and r.ok]
-        return not self.any.facts["stochastic"] and any(p.get("forward_agreement") is False for p in probes)
+        return not self.newest.facts["stochastic"] and any(p.get("forward_agreement") is False for p in probes)
 
     @property
-    def any(self) -> Result:
-        """Any of the row's results: for the facts that all of them share."""
-        return next(r for r in (self.clean, *self.cells.values(), self.latency, *self.errors) if r is not None)
+    def newest(self) -> Result:
+        """The row's last result, one that is no error if there is one: for what the defense now says of itself."""
+        known = (r for r in (self.clean, *self.cells.values(), self.latency, *self.errors) if r is not None)
+        return max(known, key=lambda r: (r.ok, r.created))
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Board:
     @property
     def mark(self) -> float:
         """The Linf size at which the field compares defenses on this dataset."""
-        return float(next(iter(self.rows.values())).any.facts["eps_mark"])
+        return float(next(iter(self.rows.values())).newest.facts["eps_mark"])
 
     @property
     def attacks(self) -> list[tuple[str, str]]:
@@ -174,7 +175,7 @@ def _control(board: Board, among: Iterable[Board]) -> Row | None:
     same = [other for other in among if (other.dataset, other.seed) == (board.dataset, board.seed)]
     for other in sorted(same, key=lambda other: other is not board):
         row = other.rows.get(REFERENCE)
-        if row is not None and not row.any.facts.get("adversarial_eps"):
+        if row is not None and not row.newest.facts.get("adversarial_eps"):
             return row
     return None
 
@@ -200,7 +201,7 @@ def threat_of(result: Result) -> str:
 
 def _needed(row: Row) -> set[str]:
     """Return the threats that a row's headline does not go without."""
-    facts = row.any.facts
+    facts = row.newest.facts
     fits = {"bpda": True, "whitebox": facts["differentiable"], "soft": facts.get("relaxes", False)}
     return {"graybox", *(threat for threat in SEES if fits[threat])}
 

@@ -93,7 +93,7 @@ def the_whole_box_breaks_it(board: Board, row: Row) -> Finding:
     """Expect next to nothing to survive eps 1 under attacks that see the purifier: all images are within reach."""
     columns = [c for c in _cells(row, GRADIENT_THREATS) if c.norm == "linf" and c.eps == 1]
     worst = robust_accuracy(row, columns)
-    largest = CHANCE / float(row.any.facts["num_classes"])
+    largest = CHANCE / float(row.newest.facts["num_classes"])
     found = [] if worst is None or worst.low <= largest else [f"{100 * worst.value:.1f} % survive eps 1"]
     others = [c for c in _cells(row, BLIND) if _name(c) == "other_class" and c.eps == 1]
     if found and others:
@@ -161,7 +161,7 @@ def attacks_run(board: Board, row: Row) -> Finding:
 
 def gradient_auditable(board: Board, row: Row) -> Finding:
     """Expect a gradient to audit: a defense that declares none is judged, and has no rank."""
-    found = [] if row.any.facts["differentiable"] else ["it declares that it is not differentiable"]
+    found = [] if row.newest.facts["differentiable"] else ["it declares that it is not differentiable"]
     return _finding("gradient auditable", True, found, "it declares a gradient")
 
 
@@ -222,7 +222,7 @@ def objective_improves(board: Board, row: Row) -> Finding:
     BPDA's gradient is a stand-in's: where it does not climb, that says nothing of the defense's own. Where none is
     declared, it is all there is, and informs.
     """
-    honest = bool(row.any.facts["differentiable"])
+    honest = bool(row.newest.facts["differentiable"])
     among = ("whitebox",) if honest else GRADIENT_THREATS
     probed = [c for c in _cells(row, among) if "objective_improved_share" in row.cells[c].probes]
     columns = [column for column in probed if _name(column).startswith(ITERATIVE)]
@@ -305,7 +305,7 @@ def _name(column: Column) -> str:
 def _claims(row: Row) -> bool:
     """Say whether a row is right more often than by chance: a constant image has no gradient, and needs none."""
     clean = accuracy(row.clean)
-    return clean is None or clean.value > CHANCE / float(row.any.facts["num_classes"])
+    return clean is None or clean.value > CHANCE / float(row.newest.facts["num_classes"])
 
 
 def _steps(row: Row, column: Column) -> int:

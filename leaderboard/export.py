@@ -47,7 +47,7 @@ def _row(result: Result) -> dict[str, Any]:
         "dataset": result.dataset,
         "classifier": result.classifier,
         "defense": result.defense,
-        "trained_on": trained_on(result.facts, result.identity),
+        "trained_on": trained_on(result),
         "stochastic": result.facts.get("stochastic"),
         "attack": result.attack,
         "threat": threat_of(result) if result.attack else None,

@@ -101,13 +101,13 @@ def _versions(result: Result) -> str:
 
 
 def _provenance(board: Board) -> str:
-    first = next(iter(board.rows.values())).any
+    first = next(iter(board.rows.values())).newest
     classifier = first.identity["classifier"]
     rows = [[f"`{board.classifier}` (classifier)", _digest(classifier["weights"]), _command(first.facts["classifier"])]]
     rows += [
-        [f"`{row.defense}`", _digest(row.any.identity["defense"]["weights"]), _command(row.any.facts.get("weights"))]
-        for row in board.rows.values()
-        if row.any.identity["defense"]["weights"]
+        [f"`{about.defense}`", _digest(about.identity["defense"]["weights"]), _command(about.facts.get("weights"))]
+        for about in (row.newest for row in board.rows.values())
+        if about.identity["defense"]["weights"]
     ]
     plan = first.identity.get("batch", {})
     note = f"Seed {board.seed}; batch plan: {', '.join(f'{k} {v}' for k, v in plan.items())}." if plan else ""
@@ -124,7 +124,7 @@ def _notes(board: Board) -> str:
 
 
 def _declares(row: Row, flag: str) -> bool:
-    return bool(row.any.facts.get(flag))
+    return bool(row.newest.facts.get(flag))
 
 
 def _digest(sha256: str | None) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from leaderboard import aggregate, audit, boards
 from leaderboard.aggregate import accuracy, paired, robust_accuracy, votes
@@ -58,7 +57,7 @@ def summary(board: Board) -> Table:
         n = image_counts([row.clean, *(row.cells.get(column) for column in columns)])
         rows.append(
             [
-                rank, f"`{row.defense}`", trained_on(row.any.facts, row.any.identity), percent(accuracy(row.clean)),
+                rank, f"`{row.defense}`", trained_on(row.newest), percent(accuracy(row.clean)),
                 *(_headline(board, row) if board.adaptive else []),
                 percent(robust_accuracy(row, claimed)), *([_gap(board, row)] if board.adaptive else []),
                 *_latency(row), n,
@@ -271,10 +270,10 @@ def latency(board: Board) -> Table | None:
     return Table("Latency", headers, rows, note)
 
 
-def trained_on(facts: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
-    """Say what a defense's training saw."""
+def trained_on(result: Result) -> str:
+    """Say what the training of a result's defense saw."""
+    facts, options = result.facts, result.identity["defense"]["options"]
     weights = facts.get("weights") or {}
-    options = identity["defense"]["options"]
     seen = KNOWLEDGE.get(str(facts.get("training_knowledge", "none")), MISSING)
     if facts.get("training_knowledge") == "attack" and "against" in options:
         seen = f"{options['against']} {options.get('eps', 0):g}"

@@ -130,6 +130,14 @@ def test_a_defense_that_contradicts_itself_is_told():
     assert not board.rows["none"].contradicts_itself
 
 
+def test_a_defense_is_what_it_last_said_of_itself():
+    later = "2026-01-02T00:00:00+00:00"
+    before, after = result(differentiable=False), result(attack="pgd", eps=0.3, adversarial=(1, 0, 0, 0), created=later)
+    failed = result(attack="fgsm", eps=0.3, differentiable=False, status="error", created="2026-01-03T00:00:00+00:00")
+    (board,) = boards([before, after, failed])
+    assert board.rows["cae"].newest is after
+
+
 def test_l2_attacks_never_enter_the_worst_case():
     board = board_of(result("cae", "cw", 0.3, norm="l2", adversarial=(0, 0, 0, 0)))
     assert board.candidates(0.3) == []

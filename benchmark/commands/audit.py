@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _wanted(row: Row, asked: config.RunConfig) -> bool:
     """Leave out the reference rows that were only run to compare with."""
-    return row.any.identity["defense"]["name"] in {text.partition("[")[0] for text in asked.defenses}
+    return row.newest.identity["defense"]["name"] in {text.partition("[")[0] for text in asked.defenses}
 
 
 def _show(screen: Console, board: Board, rows: list[Row]) -> None:
