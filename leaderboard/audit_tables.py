@@ -51,7 +51,7 @@ def how(board: Board) -> Table | None:
             if threat == "graybox" or not cells:
                 continue
             described = [result.identity["attack"] for result in cells.values()]
-            stand_ins = {each.get("stand_in") for each in described} - {None}
+            stand_ins = {each.get("stand_in") or each.get("substitute", {}).get("label") for each in described} - {None}
             draws = sorted({int(each.get("eot_samples", 1)) for each in described})
             queries = [float(r.probes["queries_per_image"]) for r in cells.values() if "queries_per_image" in r.probes]
             rows.append(
@@ -63,8 +63,9 @@ def how(board: Board) -> Table | None:
             )  # fmt: skip
     headers = ["defense", "threat", "attacks", "attacked as", "draws", "queries an image", "n"]
     note = (
-        "What is attacked may be a cheaper form of the defense; what is judged is the defense itself. *Draws*: what a "
-        "loss gradient is averaged over; under blackbox, the logits of one answer."
+        "What is attacked may be a cheaper form of the defense or, under transfer, another classifier; what is judged "
+        "is the defense itself. *Draws*: what a loss gradient is averaged over; under blackbox, the logits of one "
+        "answer."
     )
     return Table("How they were attacked", headers, rows, note, words=4) if rows else None
 
@@ -81,7 +82,7 @@ def verdicts(board: Board) -> Table | None:
             rows.append([f"`{row.defense}`", audit.verdict(board, row), *shares, margin])
     at = f"at {board.mark:g}"
     headers = ["defense", "verdict", "clean", f"claimed {at}", f"robust {at}", "sees margins from"]
-    note = "A check that compares two attacks sees no smaller margin between them, on as few images as there are."
+    note = "On so few images, a check that compares two attacks cannot see a smaller margin than the last column's."
     return Table("What the audit comes to", headers, rows, note, words=2) if rows else None
 
 

@@ -53,9 +53,9 @@ class Row:
 
     @property
     def newest(self) -> Result:
-        """The row's last result, one that is no error if there is one: for what the defense now says of itself."""
+        """The row's last result (neither an error nor a latency, if there is another): what it now says of itself."""
         known = (r for r in (self.clean, *self.cells.values(), self.latency, *self.errors) if r is not None)
-        return max(known, key=lambda r: (r.ok, r.created))
+        return max(known, key=lambda r: (r.ok, r.kind == "accuracy", r.created))
 
 
 @dataclass

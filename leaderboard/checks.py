@@ -6,7 +6,7 @@ After the checks that Carlini et al. (2019) and Athalye et al. (2018) ask of eve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.aggregate import accuracy, robust_accuracy, robust_means
-from leaderboard.boards import BLIND, INFORMS, ITERATIVE, Board, Column, Row
+from leaderboard.boards import BLIND, INFORMS, ITERATIVE, SEES, Board, Column, Row
 from leaderboard.result import Result
 from leaderboard.statistics import compare
 
@@ -108,13 +108,36 @@ def seeing_helps(board: Board, row: Row) -> Finding:
         seeing = [c for c in _cells(row, GRADIENT_THREATS) if c.eps == eps and c.norm == "linf"]
         blind = [c for c in _cells(row, BLIND) if c.eps == eps and c.norm == "linf"]
         compared = compared or bool(blind)
-        best = min(seeing, key=lambda column: row.cells[column].means.mean())
+        best = _strongest(row, seeing)
         found += [
             f"at {eps:g} {one.attack} ({one.threat}) leaves {_share(row, one)}, the best attack that sees the purifier "
             f"{_share(row, best)}"
             for one in blind if _weaker(row.cells[best], row.cells[one])
         ]  # fmt: skip
     return _finding("seeing the purifier helps", compared, found, "no blind attack is stronger than those that see it")
+
+
+def each_gradient_helps(board: Board, row: Row) -> Finding:
+    """Expect every threat with a gradient to break what an attacker breaks who does not know the purifier; informs.
+
+    A gradient that does worse misleads, and the row rests on the other threats.
+    """
+    found, compared = [], False
+    iterative = [c for c in _cells(row, SEES) if _name(c).startswith(ITERATIVE)]
+    for place in dict.fromkeys(_place(column) for column in iterative):
+        blind = [c for c in _cells(row, ("graybox",)) if (c.eps, c.norm) == place[1:]]
+        if not blind:
+            continue
+        compared = True
+        seeing = _strongest(row, [c for c in iterative if _place(c) == place])
+        rival = _strongest(row, blind)
+        if _weaker(row.cells[seeing], row.cells[rival]):
+            found.append(
+                f"at {seeing.eps:g} {seeing.attack} ({seeing.threat}) leaves {_share(row, seeing)}, {rival.attack} "
+                f"without the purifier {_share(row, rival)}"
+            )
+    passed = "each threat breaks what gray-box breaks"
+    return _finding("each gradient helps", compared, found, passed, gates=False)
 
 
 def gradients_beat_queries(board: Board, row: Row) -> Finding:
@@ -277,8 +300,8 @@ def smallest_margin(row: Row) -> float:
 RULES: tuple[Rule, ...] = (
     attacks_work_at_all, two_passes_agree, keeps_its_contract, modes_agree, gradient_auditable, attacks_run,
     gradients_exist, objective_improves, planted_examples_are_found, iterative_beats_single_step,
-    more_steps_change_little, success_grows_with_eps, the_whole_box_breaks_it, seeing_helps, gradients_beat_queries,
-    noise_hides_nothing,
+    more_steps_change_little, success_grows_with_eps, the_whole_box_breaks_it, seeing_helps, each_gradient_helps,
+    gradients_beat_queries, noise_hides_nothing,
 )  # fmt: skip
 
 
@@ -314,6 +337,10 @@ def _steps(row: Row, column: Column) -> int:
 
 def _place(column: Column) -> tuple[str, float, str]:
     return column.threat, column.eps, column.norm
+
+
+def _strongest(row: Row, columns: Sequence[Column]) -> Column:
+    return min(columns, key=lambda column: row.cells[column].means.mean())
 
 
 def _weaker(first: Result, second: Result) -> bool:

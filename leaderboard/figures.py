@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,9 @@ from leaderboard.statistics import Estimate
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 """Told apart with any colour vision (after Okabe and Ito)."""
 MARKERS = "osD^vP*X"
+STYLES = ("-", "--")
 GALLERY_IMAGES = 8
+GALLERY_DEFENSES = 10
 GAP_PANELS = 4
 """Panels in a row of the picture of gaps."""
 
@@ -31,10 +34,10 @@ mpl.rcParams["svg.hashsalt"] = "purification-bench"
 def curves(board: Board, folder: Path, stem: str) -> Path | None:
     """Draw accuracy against eps, one panel an attack; write SVG and PNG and return the PNG's path.
 
-    None where no attack of the board has a size to draw against.
+    None where no attack of the board has a size to draw against, or there are more rows than can be told apart.
     """
     attacks = [a for a, threat in board.attacks if threat == "graybox" and board.sizes(a)[0].norm == "linf"]
-    if not attacks:
+    if not attacks or len(board.rows) > len(PALETTE) * len(STYLES):
         return None
     figure = Figure(figsize=(1.2 + 3.1 * len(attacks), 4.0), layout="constrained")
     panels = figure.subplots(1, len(attacks), sharex=True, sharey=True, squeeze=False)[0]
@@ -65,9 +68,10 @@ def gaps(board: Board, folder: Path, stem: str) -> Path | None:
         clean = [(0.0, accuracy(row.clean))]
         claimed = [(eps, robust_accuracy(row, board.candidates(eps))) for eps in sizes]
         robust = [(eps, robust_accuracy(row, board.headline(row, eps))) for eps in sizes]
-        _line(panel, _known(clean + claimed), "gray-box: the purifier is unknown", PALETTE[1], "o", "--")
-        _line(panel, _known(clean + robust), "adaptive: the attacker sees it", PALETTE[2], "s", "-")
+        _line(panel, _known(clean + claimed), "claimed: the attacker does not know the purifier", PALETTE[1], "o", "--")
+        _line(panel, _known(clean + robust), "robust: all attackers together", PALETTE[2], "s", "-")
         _dress(panel, board, _wrapped(row.defense))
+        panel.tick_params(labelbottom=True)
     for panel in panels[len(rows) :]:
         panel.set_visible(False)
     for panel in panels[::across]:
@@ -83,7 +87,8 @@ def gallery(
 ) -> Path | None:
     """Draw clean and adversarial images, and for each defense what it makes of them and how far that is from clean.
 
-    The attack is the last Linf one of the board at its mark that kept example images; None where none did.
+    The attack is the last Linf one of the board at its mark that kept example images, the defenses its first
+    ``GALLERY_DEFENSES``; None where none did.
     """
     for column in reversed(board.candidates(board.mark)):
         kept = _examples(board, column, examples)
@@ -97,9 +102,12 @@ def gallery(
         ("clean", first["clean"]),
         (f"{column.attack} {column.eps:g}", first["adversarial"]),
     ]
-    strips.append(("difference", _difference(first["adversarial"], first["clean"])))
-    for defense, images in kept.items():
-        strips += [(defense, images["purified"]), ("less clean", _difference(images["purified"], images["clean"]))]
+    strips.append(("attacked − clean", _difference(first["adversarial"], first["clean"])))
+    for defense, images in itertools.islice(kept.items(), GALLERY_DEFENSES):
+        strips += [
+            (defense, images["purified"]),
+            ("purified − clean", _difference(images["purified"], images["clean"])),
+        ]
     picture, pitch = _stack([strip[:count] for _, strip in strips])
     figure = Figure(figsize=(2.6 + 0.62 * count, 0.66 * len(strips) + 0.1), layout="constrained")
     axes = figure.subplots()
@@ -128,8 +136,9 @@ def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
             [(0.0, accuracy(row.clean))] + [(c.eps, accuracy(row.cells.get(c))) for c in board.sizes(attack)]
         )
         if len(points) > 1:
-            style = "--" if index >= len(PALETTE) else "-"
-            _line(panel, points, row.defense, PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], style)
+            again = index // len(PALETTE)
+            marker, style = MARKERS[(index + 3 * again) % len(MARKERS)], STYLES[again]
+            _line(panel, points, row.defense, PALETTE[index % len(PALETTE)], marker, style)
     _dress(panel, board, attack)
 
 

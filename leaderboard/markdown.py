@@ -18,6 +18,7 @@ def page(
     figures: dict[str, list[tuple[str, str]]],
     commands: Sequence[str] = (),
     set_aside: Sequence[str] = (),
+    about: str = "",
 ) -> str:
     """Return the leaderboard page.
 
@@ -29,8 +30,10 @@ def page(
         The commands that computed the results.
     set_aside:
         One line for each stored file that could not be read.
+    about:
+        A title and an introduction of the page's own.
     """
-    parts = ["# Leaderboard", _how(results)]
+    parts = [about or "# Leaderboard", _how(results)]
     for board in boards(results):
         parts.append(_board(board, figures))
     failed = tables.failures(results)
@@ -69,6 +72,7 @@ def _board(board: Board, figures: dict[str, list[tuple[str, str]]]) -> str:
         render(tables.worst_case(board)) if any(column.norm == "linf" for column in board.columns) else "",
         *(render(tables.by_size(board, attack, threat)) for attack, threat in board.attacks),
         *(render(table) for table in optional if table),
+        render(tables.settings(board)),
         _provenance(board),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -82,7 +86,7 @@ def board_name(board: Board) -> str:
 def _how(results: Sequence[Result]) -> str:
     if not results:
         return "No results yet."
-    machines = sorted({f"{r.environment['device_name']} ({r.environment['device']})" for r in results})
+    machines = sorted({tables.machine(r) for r in results})
     versions = sorted({_versions(r) for r in results})
     days = sorted({r.created[:10] for r in results})
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
@@ -111,7 +115,7 @@ def _provenance(board: Board) -> str:
     ]
     plan = first.identity.get("batch", {})
     note = f"Seed {board.seed}; batch plan: {', '.join(f'{k} {v}' for k, v in plan.items())}." if plan else ""
-    return render(Table("Weights", ["what", "SHA-256", "trained by"], rows, note + _notes(board)))
+    return render(Table("Weights", ["what", "SHA-256", "trained by"], rows, note + _notes(board), words=3))
 
 
 def _notes(board: Board) -> str:

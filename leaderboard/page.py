@@ -21,17 +21,18 @@ def write(store: Store, target: Path | None = None) -> Path:
         name = markdown.board_name(board)
         drawn = [
             (
-                "Accuracy in the worst case, as an attacker leaves it who does not know the purifier, and as those do "
-                "who see it. The dotted line is the dataset's mark.",
+                "Worst case: against the attacker who does not know the purifier, and against all together. The "
+                "dotted line is the dataset's mark, the size at which rows are compared.",
                 figures.gaps(board, folder, f"gaps-{name}"),
             ),
             (
-                "Robustness curves. The dotted line is the dataset's mark.",
+                "Accuracy attack by attack, gray-box: the attacker does not know the purifier, so this bounds nothing. "
+                "The dotted line is the dataset's mark.",
                 figures.curves(board, folder, f"curves-{name}"),
             ),
             (
-                "What the purifiers do to the first images, and how far that is from the clean image "
-                "(grey: not at all).",
+                "What the purifiers do to the first images under a gray-box attack, and how far that is from the clean "
+                "image (grey: not at all).",
                 figures.gallery(board, store.examples_of, folder, f"gallery-{name}"),
             ),
         ]
@@ -41,5 +42,7 @@ def write(store: Store, target: Path | None = None) -> Path:
     set_aside = [f"`{path.name}`: {reason}" for path, reason in store.set_aside]
     page.parent.mkdir(parents=True, exist_ok=True)
     with replacing(page) as partial:
-        partial.write_text(markdown.page(results, pictures, store.commands(), set_aside), encoding="utf-8")
+        partial.write_text(
+            markdown.page(results, pictures, store.commands(), set_aside, store.about()), encoding="utf-8"
+        )
     return page

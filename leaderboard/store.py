@@ -21,7 +21,10 @@ EXAMPLES = ("clean", "adversarial", "purified")
 
 
 class Store:
-    """The results under ``root``: ``cells/``, ``examples/`` (gallery), ``adversarial/`` (x_adv), ``commands.txt``."""
+    """The results under ``root``: ``cells/``, ``examples/`` (gallery), ``adversarial/`` (x_adv), ``commands.txt``.
+
+    An ``about.md`` that somebody puts there heads the page instead of its title.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -55,6 +58,11 @@ class Store:
     def commands(self) -> list[str]:
         """Return the commands that filled this store, in the order they were first given."""
         return self._commands.read_text(encoding="utf-8").splitlines() if self._commands.is_file() else []
+
+    def about(self) -> str:
+        """Return what its owner says of this store; empty where nothing is said."""
+        said = self.root / "about.md"
+        return said.read_text(encoding="utf-8").strip() if said.is_file() else ""
 
     def put(self, result: Result, examples: Mapping[str, NDArray[np.uint8]] | None = None) -> Path:
         """File a result under its key, in one step."""

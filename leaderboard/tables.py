@@ -36,16 +36,15 @@ class Table:
 
 
 def failures(results: Iterable[Result]) -> Table | None:
-    """List the cells that failed, and why; None where none did."""
-    rows = [
-        [
-            f"`{r.defense}`", f"{r.dataset}, {r.classifier}",
-            "latency" if r.kind == "latency" else r.attack or "clean", f"{r.eps:g}", r.error or "",
-        ]
-        for r in boards.failures(results)
-    ]  # fmt: skip
-    headers = ["defense", "where", "attack", "eps", "error"]
-    return Table(f"{len(rows)} failed cells", headers, rows, words=len(headers)) if rows else None
+    """List the cells that failed, and why, one line a cause; None where none did."""
+    failed = boards.failures(results)
+    causes: dict[tuple[str, str, str], list[str]] = {}
+    for r in failed:
+        cell = "latency" if r.kind == "latency" else f"{r.attack} {r.eps:g}" if r.attack else "clean"
+        causes.setdefault((f"`{r.defense}`", f"{r.dataset}, {r.classifier}", r.error or ""), []).append(cell)
+    rows = [[defense, where, ", ".join(cells), error] for (defense, where, error), cells in causes.items()]
+    headers = ["defense", "where", "cells", "error"]
+    return Table(f"{len(failed)} failed cells", headers, rows, words=len(headers)) if rows else None
 
 
 def summary(board: Board) -> Table:
@@ -81,11 +80,15 @@ def _summary_note(board: Board) -> str:
     cost = "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
     if not board.adaptive:
         return f"{claimed}: rows are ranked by attacks that see the purifier, and none of these does. {cost}"
-    threats = ", ".join(threat for threat in board.threats if threat not in INFORMS)
+    threats = ", ".join(threat for threat in board.threats if threat not in (*INFORMS, "graybox"))
+    tried = sorted(
+        {0.0, *(eps for row in board.rows.values() for eps in board.adaptive_sizes(row) if eps <= board.mark)}
+    )
     return (
-        f"*Robust*: the same worst case with attackers that see the purifier among the candidates ({threats}): the "
-        "headline, and the rank. *Area*: its mean over sizes from 0 to the mark, by trapezoids. "
-        f"{claimed}. *Gap*: claimed less robust, on the same images. {cost}"
+        f"{claimed}. *Robust*, the headline and the rank: the worst case over those and over every attack of "
+        f"{threats}, at this size or, where they see the purifier, a smaller one. *Area*: its mean from 0 to the mark, "
+        f"by trapezoids between {', '.join(f'{eps:g}' for eps in tried)}. *Gap*: claimed less robust, on the same "
+        f"images. The rank is an order; which rows stand, the audit says. {cost}"
     )
 
 
@@ -162,6 +165,8 @@ def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:
     rows = []
     for row in board.rows.values():
         cells = [_cell(row, column) for column in columns]
+        if threat != "graybox" and set(cells) == {MISSING}:
+            continue  # it has nothing to attack there
         n = image_counts(row.cells.get(column) for column in columns)
         rows.append([f"`{row.defense}`", percent(accuracy(row.clean)), *cells, n])
     note = ""
@@ -174,8 +179,10 @@ def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:
 
 
 def worst_case(board: Board) -> Table:
-    """Per-image worst case of each defense at each size."""
-    sizes = sorted({column.eps for column in board.columns if column.norm == "linf"})
+    """Per-image worst case of each defense at each size that met every gray-box attack of the mark's."""
+    wanted = {column.attack for column in board.candidates(board.mark)}
+    tried = sorted({column.eps for column in board.columns if column.norm == "linf" and column.threat == "graybox"})
+    sizes = [eps for eps in tried if wanted <= {column.attack for column in board.candidates(eps)}]
     headers = ["defense", *(f"{eps:g}" for eps in sizes), "n"]
     rows = []
     for row in board.rows.values():
@@ -197,23 +204,25 @@ def span(counts: list[int]) -> str:
 def draws(board: Board) -> Table | None:
     """Votes and resubmission of the stochastic rows at the mark; None where there is none."""
     rows = []
-    count = 0
     for row in board.rows.values():
         for column in board.candidates(board.mark, *(t for t in board.threats if t not in INFORMS)):
-            found = votes(row, column)
-            if found:
-                verdicts = row.cells[column].adversarial
-                count = verdicts.draws if verdicts else 0
+            found, result = votes(row, column), row.cells.get(column)
+            if found and result:
                 shares = (f"{100 * share:.1f}" for share in found)
                 attack = column.attack if column.threat == "graybox" else f"{column.attack} ({column.threat})"
-                rows.append([f"`{row.defense}`", attack, percent(accuracy(row.cells[column])), *shares])
+                numbers = [percent(accuracy(result)), *shares, str(result.identity["draws"]), f"{result.n:,}"]
+                rows.append([f"`{row.defense}`", attack, *numbers])
     if not rows:
         return None
-    headers = ["defense", "attack", "mean over draws", "majority vote", "every draw right", "every draw right, clean"]
-    return Table(
-        f"Stochastic defenses at {board.mark:g}, {count} draws an image", headers, rows,
-        "Resubmitting an image until it passes is a fair attack only beside the same on clean images: the last column.",
-    )  # fmt: skip
+    headers = [
+        "defense", "attack", "mean over draws", "majority vote", "every draw right", "every draw right, clean",
+        "draws", "n",
+    ]  # fmt: skip
+    note = (
+        "Who may resubmit an image until one draw fails is held off where every draw is right. Clean images fail some "
+        "draws too: the last share is that of the same images without an attack."
+    )
+    return Table(f"Stochastic defenses at {board.mark:g}", headers, rows, note, words=2)
 
 
 def comparisons(board: Board) -> Table | None:
@@ -236,6 +245,23 @@ def comparisons(board: Board) -> Table | None:
     return Table("Paired comparison", headers, rows, note, words=2)
 
 
+def settings(board: Board) -> Table:
+    """Every option of every attack of a board."""
+    found = {}
+    for row in board.rows.values():
+        for column, result in row.cells.items():
+            options = result.identity["attack"]["options"]
+            given = (f"{name} {_setting(value)}" for name, value in options.items() if value is not None)
+            found[column.attack] = ", ".join(given) or MISSING
+    rows = [[f"`{attack}`", found[attack]] for attack in sorted(found)]
+    note = "An option that is not named follows from the others; `bench list attacks` says what each attack is."
+    return Table("Attack settings", ["attack", "options"], rows, note, words=2)
+
+
+def _setting(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
 def latency(board: Board) -> Table | None:
     """Cost of each defense; None where nothing was timed."""
     rows = []
@@ -251,7 +277,7 @@ def latency(board: Board) -> Table | None:
             [
                 f"`{row.defense}`", *spread, str(single["end_to_end"]["calls"]), f"{offline['images_per_second']:,.0f}",
                 str(offline["batch"]), f"{memory:,.0f}" if memory is not None else MISSING,
-                str(row.latency.environment["device_name"]),
+                machine(row.latency),
             ]
         )  # fmt: skip
     if not rows:
@@ -268,6 +294,13 @@ def latency(board: Board) -> Table | None:
     ]
     note = "Batch 1 after warm-up, defenses interleaved; compare only rows of one device. Peak: the process's on a CPU."
     return Table("Latency", headers, rows, note)
+
+
+def machine(result: Result) -> str:
+    """Say what a result was computed on."""
+    device, threads = result.environment["device_name"], result.environment["threads"]
+    counted = f", {threads} thread{'s' if threads > 1 else ''}" if result.environment["device"] == "cpu" else ""
+    return f"{device} ({result.environment['device']}{counted})"
 
 
 def trained_on(result: Result) -> str:

@@ -62,6 +62,10 @@ CASES = {
         [cell("pgd", 0.3, 10), cell("pgd", 0.3, 80, "bare")],
         [cell("pgd", 0.3, 60), cell("pgd", 0.3, 20, "bare")],
     ),
+    checks.each_gradient_helps: (
+        [cell("pgd", 0.3, 10), cell("pgd", 0.3, 12, "bpda"), cell("fgsm", 0.3, 11, "bare")],
+        [cell("pgd", 0.3, 10), cell("pgd", 0.3, 60, "bpda"), cell("fgsm", 0.3, 11, "bare")],
+    ),
     checks.gradients_beat_queries: (
         [cell("apgd", 0.3, 10), cell("square", 0.3, 50, "queries")],
         [cell("apgd", 0.3, 60), cell("square", 0.3, 50, "queries")],

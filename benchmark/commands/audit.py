@@ -26,7 +26,7 @@ STDOUT = "-"
 
 def run(args: argparse.Namespace) -> int:
     """Audit ``args.defenses``. Status 1 if a check that gates failed."""
-    asked = config.load("audit", args.config, _flags(args))
+    asked = configured(args)
     device = pick_device(asked.device)
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
     console.warn(plan.warnings)
@@ -51,6 +51,20 @@ def run(args: argparse.Namespace) -> int:
         for board in judged:
             _show(Console(file=sys.stdout), board, [row for other, row in rows if other is board])
     return 1 if any(audit.gating(audit.audit(board, row)) for board, row in rows) else 0
+
+
+def configured(args: argparse.Namespace) -> config.RunConfig:
+    """Return what the flags ask for, over a file, over the preset of the audit."""
+    given: dict[str, object] = {
+        "datasets": args.dataset and split_list(args.dataset),
+        "classifiers": args.classifier and split_list(args.classifier),
+        "defenses": split_list(args.defenses),
+        "n": args.n,
+        "seed": args.seed,
+        "eot_samples": args.eot_samples,
+        "device": args.device,
+    }
+    return config.load("audit", args.config, given)
 
 
 def _wanted(row: Row, asked: config.RunConfig) -> bool:
@@ -94,16 +108,3 @@ def _described(board: Board, row: Row) -> dict[str, Any]:
 
 def _numbers(found: Estimate | None) -> dict[str, float] | None:
     return None if found is None else {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
-
-
-def _flags(args: argparse.Namespace) -> dict[str, object]:
-    given: dict[str, object] = {
-        "datasets": args.dataset and split_list(args.dataset),
-        "classifiers": args.classifier and split_list(args.classifier),
-        "defenses": split_list(args.defenses),
-        "n": args.n,
-        "seed": args.seed,
-        "eot_samples": args.eot_samples,
-        "device": args.device,
-    }
-    return given

@@ -15,10 +15,10 @@ FLAGS = (
 def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
     """Return a command line without what is this machine's own: where things lie, and how it was watched.
 
-    ``words`` are the positional arguments; a file is named, its folder is not.
+    ``words`` are the positional arguments; of a file outside the working folder only the name is given.
     """
     parts = [shlex.quote(_named(word)) for word in words]
-    parts += [f"--plugin {shlex.quote(Path(file).name)}" for file in args.plugin or []]
+    parts += [f"--plugin {shlex.quote(_named(Path(file)))}" for file in args.plugin or []]
     for name in FLAGS:
         value = getattr(args, name, None)
         if value is not None and value not in words:
@@ -28,4 +28,6 @@ def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
 
 
 def _named(value: object) -> str:
-    return value.name if isinstance(value, Path) else str(value)
+    if not isinstance(value, Path):
+        return str(value)
+    return value.name if value.is_absolute() or ".." in value.parts else value.as_posix()

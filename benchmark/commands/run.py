@@ -22,7 +22,7 @@ from leaderboard.tables import Table
 
 def run(args: argparse.Namespace) -> int:
     """Run what ``args`` ask for. Status 1 if a cell failed."""
-    asked = config.load(args.preset, args.config, _flags(args))
+    asked = configured(args)
     device = pick_device(asked.device)
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
     console.warn(plan.warnings)
@@ -41,6 +41,23 @@ def run(args: argparse.Namespace) -> int:
     if outcome.computed:
         store.record_command(command_line("run", args))
     return report(screen, store, plan, outcome)
+
+
+def configured(args: argparse.Namespace) -> config.RunConfig:
+    """Return what the flags ask for, over a file, over a preset."""
+    lists = {
+        "datasets": args.dataset,
+        "classifiers": args.classifier,
+        "defenses": args.defenses,
+        "attacks": args.attacks,
+        "threats": args.threat,
+        "eps": args.eps,
+    }
+    given: dict[str, object] = {key: split_list(text) if text is not None else None for key, text in lists.items()}
+    given |= {"n": args.n, "seed": args.seed, "draws": args.draws, "device": args.device}
+    given["eot_samples"] = args.eot_samples
+    given["latency"] = False if args.no_latency else None
+    return config.load(args.preset, args.config, given)
 
 
 def report(screen: Console, store: Store, plan: Plan, outcome: executor.Outcome) -> int:
@@ -90,19 +107,3 @@ def _described(cells: Sequence[Cell]) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _flags(args: argparse.Namespace) -> dict[str, object]:
-    lists = {
-        "datasets": args.dataset,
-        "classifiers": args.classifier,
-        "defenses": args.defenses,
-        "attacks": args.attacks,
-        "threats": args.threat,
-        "eps": args.eps,
-    }
-    given: dict[str, object] = {key: split_list(text) if text is not None else None for key, text in lists.items()}
-    given |= {"n": args.n, "seed": args.seed, "draws": args.draws, "device": args.device}
-    given["eot_samples"] = args.eot_samples
-    given["latency"] = False if args.no_latency else None
-    return given
