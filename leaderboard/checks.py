@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from leaderboard.aggregate import accuracy, robust_accuracy, robust_means
 from leaderboard.boards import BLIND, INFORMS, ITERATIVE, SEES, Board, Column, Row
 from leaderboard.result import Result
-from leaderboard.statistics import compare
+from leaderboard.statistics import compare, p_fewer_than_half
 
 State = Literal["passed", "failed", "not run"]
 
@@ -240,10 +240,10 @@ def noise_hides_nothing(board: Board, row: Row) -> Finding:
 
 
 def objective_improves(board: Board, row: Row) -> Finding:
-    """Expect an attack with the true gradient to raise its own loss on most images.
+    """Expect an attack with the true gradient to raise its own loss on half of the images at least.
 
-    BPDA's gradient is a stand-in's: where it does not climb, that says nothing of the defense's own. Where none is
-    declared, it is all there is, and informs.
+    One that says nothing raises it on about half, give or take chance. BPDA's gradient is a stand-in's: where it does
+    not climb, that says nothing of the defense's own. Where none is declared, it is all there is, and informs.
     """
     honest = bool(row.newest.facts["differentiable"])
     among = ("whitebox",) if honest else GRADIENT_THREATS
@@ -251,7 +251,8 @@ def objective_improves(board: Board, row: Row) -> Finding:
     columns = [column for column in probed if _name(column).startswith(ITERATIVE)]
     found = [
         f"{c.attack} ({c.threat}) at {c.eps:g} raises its loss on {100 * share:.0f} % of images"
-        for c in columns if (share := float(row.cells[c].probes["objective_improved_share"])) < 0.5
+        for c in columns
+        if p_fewer_than_half(share := float(row.cells[c].probes["objective_improved_share"]), row.cells[c].n) <= LEVEL
     ]  # fmt: skip
     ran = bool(columns) and _claims(row)
     return _finding("the objective improves", ran, found, "attacks raise their loss", gates=honest)
