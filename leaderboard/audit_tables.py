@@ -44,9 +44,10 @@ def how(board: Board) -> Table | None:
     """How the attackers went about it who see the purifier; None where there is none."""
     rows = []
     for row in board.rows.values():
+        attacked = {column.threat for column in row.cells} - {"graybox"}
         for threat in board.threats:
             cells = {c: r for c, r in row.cells.items() if c.threat == threat and r.ok}
-            if threat == "whitebox" and not row.newest.facts["differentiable"]:
+            if threat == "whitebox" and attacked and not row.newest.facts["differentiable"]:
                 rows.append([f"`{row.defense}`", threat, "none: it declares no gradient", *4 * [MISSING]])
             if threat == "graybox" or not cells:
                 continue
