@@ -72,6 +72,7 @@ def gaps(board: Board, folder: Path, stem: str) -> Path | None:
         _line(panel, _known(clean + robust), "robust: all attackers together", PALETTE[2], "s", "-")
         _dress(panel, board, _wrapped(row.defense))
         panel.tick_params(labelbottom=True)
+        panel.locator_params(axis="x", nbins=4)
     for panel in panels[len(rows) :]:
         panel.set_visible(False)
     for panel in panels[::across]:
