@@ -77,11 +77,14 @@ def _show(screen: Console, board: Board, rows: list[Row]) -> None:
         if table:
             console.show(screen, table)
     for row in rows:
-        found = [[STATES[f.state], f.check, f.evidence] for f in audit.audit(board, row)]
+        found = [[_outcome(f), f.check, f.evidence] for f in audit.audit(board, row)]
         console.show(screen, tables.Table(f"{row.defense}, {board.dataset}", ["", "check", "evidence"], found, words=3))
 
 
-STATES = {"passed": "ok", "failed": "FAILED", "not run": "not run"}
+def _outcome(finding: checks.Finding) -> str:
+    if finding.state == "failed":
+        return "FAILED" if finding.gates else "informs"
+    return "ok" if finding.state == "passed" else finding.state
 
 
 def _described(board: Board, row: Row) -> dict[str, Any]:
