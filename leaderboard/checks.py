@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from leaderboard.aggregate import accuracy, robust_accuracy, robust_means
 from leaderboard.boards import BLIND, INFORMS, ITERATIVE, SEES, Board, Column, Row
 from leaderboard.result import Result
-from leaderboard.statistics import compare, p_fewer_than_half
+from leaderboard.statistics import compare
 
 State = Literal["passed", "failed", "not run"]
 
@@ -240,22 +240,21 @@ def noise_hides_nothing(board: Board, row: Row) -> Finding:
 
 
 def objective_improves(board: Board, row: Row) -> Finding:
-    """Expect an attack with the true gradient to raise its own loss on half of the images at least.
+    """Expect an attack that sees the purifier to raise its own loss on half of the images at least.
 
-    One that says nothing raises it on about half, give or take chance. BPDA's gradient is a stand-in's: where it does
-    not climb, that says nothing of the defense's own. Where none is declared, it is all there is, and informs.
+    BPDA's gradient is a stand-in's, and the soft choice's that of another function: where they do not climb, that says
+    nothing of the defense's own, and informs. So it does where no gradient is declared.
     """
-    honest = bool(row.newest.facts["differentiable"])
-    among = ("whitebox",) if honest else GRADIENT_THREATS
-    probed = [c for c in _cells(row, among) if "objective_improved_share" in row.cells[c].probes]
+    probed = [c for c in _cells(row, GRADIENT_THREATS) if "objective_improved_share" in row.cells[c].probes]
     columns = [column for column in probed if _name(column).startswith(ITERATIVE)]
+    shares = {column: float(row.cells[column].probes["objective_improved_share"]) for column in columns}
+    low = {column: share for column, share in shares.items() if share < 0.5}
     found = [
-        f"{c.attack} ({c.threat}) at {c.eps:g} raises its loss on {100 * share:.0f} % of images"
-        for c in columns
-        if p_fewer_than_half(share := float(row.cells[c].probes["objective_improved_share"]), row.cells[c].n) <= LEVEL
-    ]  # fmt: skip
+        f"{c.attack} ({c.threat}) at {c.eps:g} raises its loss on {100 * s:.0f} % of images" for c, s in low.items()
+    ]
+    own = any(column.threat == "whitebox" for column in low or columns) and bool(row.newest.facts["differentiable"])
     ran = bool(columns) and _claims(row)
-    return _finding("the objective improves", ran, found, "attacks raise their loss", gates=honest)
+    return _finding("the objective improves", ran, found, "attacks raise their loss", gates=own)
 
 
 def planted_examples_are_found(board: Board, row: Row) -> Finding:

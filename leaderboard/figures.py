@@ -21,7 +21,7 @@ from leaderboard.statistics import Estimate
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 """Told apart with any colour vision (after Okabe and Ito)."""
 MARKERS = "osD^vP*X"
-STYLES = ("-", "--")
+STYLES = ("-", "--", ":")
 GALLERY_IMAGES = 8
 GALLERY_DEFENSES = 10
 GAP_PANELS = 4
@@ -34,10 +34,10 @@ mpl.rcParams["svg.hashsalt"] = "purification-bench"
 def curves(board: Board, folder: Path, stem: str) -> Path | None:
     """Draw accuracy against eps, one panel an attack; write SVG and PNG and return the PNG's path.
 
-    None where no attack of the board has a size to draw against, or there are more rows than can be told apart.
+    None where no attack of the board has a size to draw against.
     """
     attacks = [a for a, threat in board.attacks if threat == "graybox" and board.sizes(a)[0].norm == "linf"]
-    if not attacks or len(board.rows) > len(PALETTE) * len(STYLES):
+    if not attacks:
         return None
     figure = Figure(figsize=(1.2 + 3.1 * len(attacks), 4.0), layout="constrained")
     panels = figure.subplots(1, len(attacks), sharex=True, sharey=True, squeeze=False)[0]
@@ -138,7 +138,7 @@ def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
         )
         if len(points) > 1:
             again = index // len(PALETTE)
-            marker, style = MARKERS[(index + 3 * again) % len(MARKERS)], STYLES[again]
+            marker, style = MARKERS[(index + 3 * again) % len(MARKERS)], STYLES[again % len(STYLES)]
             _line(panel, points, row.defense, PALETTE[index % len(PALETTE)], marker, style)
     _dress(panel, board, attack)
 

@@ -31,8 +31,8 @@ def write(store: Store, target: Path | None = None) -> Path:
                 figures.curves(board, folder, f"curves-{name}"),
             ),
             (
-                "What the purifiers do to the first images under a gray-box attack, and how far that is from the clean "
-                "image (grey: not at all).",
+                f"What the purifiers (at most {figures.GALLERY_DEFENSES}) do to the first images under a gray-box "
+                "attack, and how far that is from the clean image (grey: not at all).",
                 figures.gallery(board, store.examples_of, folder, f"gallery-{name}"),
             ),
         ]

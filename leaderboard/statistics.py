@@ -69,11 +69,6 @@ def wilson(p: float, n: float) -> tuple[float, float]:
     return (0.0 if p == 0 else low), (1.0 if p == 1 else high)
 
 
-def p_fewer_than_half(share: float, n: int) -> float:
-    """Return the one-sided p-value of a share of n images against one half (exact binomial)."""
-    return float(special.bdtr(round(share * n), n, 0.5))
-
-
 def compare(first: Means, second: Means) -> Comparison:
     """Test whether two defenses differ on the same images: exact McNemar for bits, else a sign-flip permutation."""
     if first.shape != second.shape:

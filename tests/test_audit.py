@@ -155,7 +155,9 @@ def test_what_declares_no_gradient_has_no_rank():
 def test_a_surrogate_that_does_not_climb_accuses_no_defense():
     flat = cell("pgd", 0.3, 60, "bpda", probes={"objective_improved_share": 0.4})
     steep = cell("pgd", 0.3, 60, probes={"objective_improved_share": 0.9})
-    assert finding(checks.objective_improves, flat, steep).state == "passed"
+    found = finding(checks.objective_improves, flat, steep)
+    assert (found.state, found.gates) == ("failed", False)
+    assert finding(checks.objective_improves, cell("pgd", 0.3, 60, probes=flat.probes)).gates
 
 
 def test_a_small_margin_is_no_flag():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import resource
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -20,17 +19,16 @@ ATTACKS = [(name, eps) for name in ("bim", "fgsm", "noise", "pgd") for eps in (0
 
 @pytest.fixture
 def large_store(tmp_path):
-    """500 results: 10 defenses, half of them stochastic, on two datasets, 25 cells each, 1,000 images."""
+    """500 results: 20 defenses, half of them stochastic, 25 cells each, 1,000 images."""
     store = Store(tmp_path / "results")
     store.prepare()
-    for i, dataset in itertools.product(range(10), ("mnist", "fashion_mnist")):
+    for i in range(20):
         draws = 1 if i % 2 else 10
         bits = [(j * (i + 3)) % 7 % (draws + 1) for j in range(1000)]
         name = f"defense{i}"
-        store.put(result(name, clean=bits, draws=draws, dataset=dataset))
+        store.put(result(name, clean=bits, draws=draws))
         for attack, eps in ATTACKS:
-            more = {"clean": bits, "adversarial": bits[::-1], "draws": draws, "dataset": dataset}
-            store.put(result(name, attack, eps, **more))
+            store.put(result(name, attack, eps, clean=bits, adversarial=bits[::-1], draws=draws))
     return store
 
 
@@ -122,7 +120,7 @@ def test_defenses_are_compared_under_the_same_threat_alone():
 def test_two_defenses_of_a_store_are_compared(large_store, bench):
     status, out, _ = bench("compare", "defense1", "defense2", "--out", large_store.root)
     assert status == 0
-    assert "50 shared cells" in out
+    assert "25 shared cells" in out
     status, _, err = bench("compare", "defense1", "defense", "--out", large_store.root)
     assert status == 2
     assert "unknown defense in" in err
@@ -135,8 +133,6 @@ def test_two_folders_are_compared(large_store, bench):
 
 
 def _seconds(words) -> float:
-    """Processor time of one command: what else runs on the machine lengthens the wall clock's."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.perf_counter()
     subprocess.run([sys.executable, "-m", "benchmark.cli", *words], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return time.perf_counter() - begun

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboard.statistics import compare, estimate, holm, mcnemar, p_fewer_than_half, sign_flip, wilson
+from leaderboard.statistics import compare, estimate, holm, mcnemar, sign_flip, wilson
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 20), (1, 20), (15, 20), (20, 20), (873, 1000), (9984, 10000)])
@@ -74,12 +74,6 @@ def test_the_permutation_test_is_scipys(n, draws, shift):
     ).pvalue  # fmt: skip
     tolerance = 1e-9 if n < 15 else 4 * np.sqrt(reference / 20000) + 1e-3
     assert sign_flip(difference) == pytest.approx(reference, abs=tolerance)
-
-
-@pytest.mark.parametrize(("k", "n"), [(23, 50), (18, 50), (0, 64), (64, 64)])
-def test_fewer_than_half_is_scipys_binomial_test(k, n):
-    found = stats.binomtest(k, n, 0.5, alternative="less").pvalue
-    assert p_fewer_than_half(k / n, n) == pytest.approx(found)
 
 
 def test_holm_worked_example():
