@@ -36,8 +36,9 @@ def accuracy(result: Result | None) -> Estimate | None:
 def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | None:
     """Return each image's robust share ``(n,)``: right on the clean image and on the worst of the attacks.
 
-    The worst candidate (the clean image is one) is chosen on one set of draws and read from the other. None where the
-    row lacks one of the ``columns``: a worst case over fewer attacks is another number.
+    The worst candidate (the clean image is one) is chosen on one set of draws and read from the other, so that it can
+    lie above what one attack leaves, by chance. None where the row lacks one of the ``columns``: a worst case over
+    fewer attacks is another number.
 
     The images are as many, the first of the fixed order, as under each threat of ``SEES`` some attack of many steps and
     of the largest size judged (where there is none: as every attack judged). An attack on fewer is a candidate for
