@@ -31,8 +31,8 @@ def by_threat(board: Board, brief: bool = False) -> Table | None:
         return None
     note = (
         "Right on the clean image and under every attack of that size and threat; *headline*: under all of them, and "
-        "those of smaller size (chosen on one set of draws and read from another, so of a stochastic defense it can lie "
-        f"above one threat's column, by chance). {MISSING}: the threat has nothing to attack there, or was not run."
+        "those of smaller size (chosen on one set of draws and read from another, so of a stochastic defense it can "
+        f"lie above one threat's column, by chance). {MISSING}: the threat has nothing to attack there, or was not run."
     )
     return Table("Worst case by threat", ["defense", "eps", *threats, "headline", "n"], rows, note)
 
