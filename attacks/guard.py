@@ -27,7 +27,7 @@ class AttackError(RuntimeError):
 
 def run(
     attack: Attack, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float], seeds: Sequence[int],
-    samples: int = 1,
+    samples: int = 1, box: bool = True,
 ) -> list[Tensor]:  # fmt: skip
     """Run ``attack`` on ``model`` for each size and return the checked x_adv of each.
 
@@ -42,6 +42,8 @@ def run(
         depend on which others are made beside it; the caller's random state is left as it was.
     samples:
         Every gradient is the mean over so many draws of the model's own randomness.
+    box:
+        x_adv must lie in [0, 1], as x does.
     """
     _check_input(x, y)
     n = len(x)
@@ -53,7 +55,7 @@ def run(
                 found = attack.sweep(seen, images.clone(), labels.clone(), sizes)
         else:
             found = [_seeded_perturb(attack, seen, images, labels, *each) for each in zip(sizes, seeds, strict=True)]
-    return [_checked(attack, x, x_adv.detach()[:n], eps) for x_adv, eps in zip(found, sizes, strict=True)]
+    return [_checked(attack, x, x_adv.detach()[:n], eps, box) for x_adv, eps in zip(found, sizes, strict=True)]
 
 
 def _tied(model: nn.Module, samples: int, seed: int, x: Tensor, y: Tensor) -> tuple[nn.Module, Tensor, Tensor]:
@@ -91,13 +93,13 @@ def _check_input(x: Tensor, y: Tensor) -> None:
         raise AttackError("images must lie in [0, 1]")
 
 
-def _checked(attack: Attack, x: Tensor, x_adv: Tensor, eps: float) -> Tensor:
+def _checked(attack: Attack, x: Tensor, x_adv: Tensor, eps: float, box: bool) -> Tensor:
     name = type(attack).__name__
     if x_adv.shape != x.shape or x_adv.dtype != x.dtype:
         raise AttackError(f"{name} returned {x_adv.dtype} {tuple(x_adv.shape)} for {x.dtype} {tuple(x.shape)}")
     if not bool(torch.isfinite(x_adv).all()):
         raise AttackError(f"{name} returned values that are not finite")
-    if float(x_adv.min()) < 0 or float(x_adv.max()) > 1:
+    if box and (float(x_adv.min()) < 0 or float(x_adv.max()) > 1):
         raise AttackError(f"{name} left the box: [{float(x_adv.min()):g}, {float(x_adv.max()):g}]")
     largest = float(distances(attack.norm, x, x_adv).max())
     if not largest <= eps + TOLERANCE[attack.norm]:

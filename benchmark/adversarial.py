@@ -102,7 +102,7 @@ def _make(
     for start in range(0, len(images.y), victim.batch):
         x, y = (part[start : start + victim.batch].to(device) for part in images)
         seeds = [_seed(group, attack, eps, start) for eps in sizes]
-        for i, x_adv in enumerate(guard.run(attack, model, x, y, sizes, seeds, samples)):
+        for i, x_adv in enumerate(guard.run(attack, model, x, y, sizes, seeds, samples, group.protocol.box)):
             with seeded(seeds[i], device):
                 probes[i].add(victim.model, x, x_adv, y, attack.norm)
             parts[i].append(x_adv.cpu())

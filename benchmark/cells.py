@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from attacks.base import Attack
+from attacks.protocol import PROTOCOLS, STANDARD, Protocol
 from attacks.threat import AttackSpec
 from benchmark.classifiers import Classifier
 from benchmark.data import ImageDataset, Images
@@ -68,6 +69,7 @@ class Group:
     """What the adversarial images depend on besides the attack: dataset, classifier, n, seed, batch plan."""
     subjects: Sequence[Subject]
     cells: Sequence[Cell]
+    protocol: Protocol = PROTOCOLS[STANDARD]
 
 
 def by_attack(cells: Iterable[Cell]) -> list[list[Cell]]:

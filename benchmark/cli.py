@@ -70,6 +70,7 @@ def build_parser() -> tuple[_Parser, Commands]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_audit(commands)
+    _add_reproduce(commands)
     _add_exchange(commands)
     _add_train(commands)
     _add_list(commands)
@@ -112,12 +113,37 @@ def _add_audit(commands: Commands) -> None:
     _add_attacked(audit)
 
 
+def _add_reproduce(commands: Commands) -> None:
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="re-make the seed paper's tables and figures, beside the published ones",
+        description="Compute what the result folder lacks of the tables of Mandal (2023), and of what the paper does "
+        "not show, and write the page. Interrupted, the same command goes on.",
+        allow_abbrev=False,
+    )
+    reproduce.add_argument("--table", metavar="LIST", help="1a, 1b, 2, 3, matrix, adaptive (default: all)")
+    reproduce.add_argument("--figure", metavar="LIST", help="2, 3, 4, 6")
+    reproduce.add_argument("--dataset", metavar="LIST", help="mnist, fashion_mnist (default: both)")
+    reproduce.add_argument("-n", type=int, metavar="N", help="at most so many test images")
+    reproduce.add_argument("--device", help="auto, cpu or cuda")
+    reproduce.add_argument("--no-latency", action="store_true", help="time nothing")
+    reproduce.add_argument("--force", action="store_true", help="compute cells anew that are there")
+    reproduce.add_argument("--dry-run", action="store_true", help="say how many cells would be computed")
+    reproduce.add_argument(
+        "--out", type=Path, default=Path("reproduction"), help="result folder (default: %(default)s)"
+    )
+    reproduce.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    reproduce.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    _add_plugin(reproduce)
+
+
 def _add_attacked(parser: argparse.ArgumentParser) -> None:
     """Add what says what is attacked, on how much, and where it is found."""
     parser.add_argument("--dataset", metavar="LIST", help="one or several datasets")
     parser.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
     parser.add_argument("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
     parser.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
+    parser.add_argument("--protocol", metavar="NAME", help="standard, or the seed paper's rules: as-released")
     parser.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
     parser.add_argument("--device", help="auto, cpu or cuda")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
@@ -187,9 +213,16 @@ def _add_train(commands: Commands) -> None:
     train.add_argument("--batch-size", type=int, help="default: the classifier's recipe; 64 for a defense")
     train.add_argument("--patience", type=int, help="stop after so many epochs without a better validation score")
     train.add_argument("--limit", type=int, metavar="N", help="train on N images only")
+    train.add_argument("--validation", type=int, metavar="N", help="select on N validation images only")
     train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     train.add_argument("--snapshots", metavar="LIST", default="", help="epochs whose weights the log keeps too")
-    train.add_argument("--half", action="store_true", help="store the weights in float16: half the file")
+    stored = train.add_mutually_exclusive_group()
+    stored.add_argument(
+        "--half", dest="storage", action="store_const", const="half", help="store the weights in float16: half the file"
+    )
+    stored.add_argument(
+        "--int8", dest="storage", action="store_const", const="int8", help="store them as 8-bit integers, compressed"
+    )
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
     train.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")

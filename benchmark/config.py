@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from attacks.protocol import STANDARD
 from attacks.threat import ADAPTIVE, THREATS
 from benchmark.paths import PRESETS
 from defenses.errors import UserError, unknown_name
@@ -88,6 +89,8 @@ class RunConfig:
     device: str
     eot_samples: int
     """Draws of a stochastic defense that an attacker who sees it averages each gradient over."""
+    protocol: str = STANDARD
+    """The rules that attacks run under, a word of ``attacks.protocol.PROTOCOLS``."""
     substitute: str = "model_a_at"
     """The classifier that is attacked under ``transfer``."""
     threat: Mapping[str, ThreatTable] = field(default_factory=dict)
@@ -229,7 +232,7 @@ def _checked(key: str, value: Any, source: str) -> Any:
         if key == "draws" and value > MAX_DRAWS:
             raise UserError(f"draws in {source} must be at most {MAX_DRAWS}, not {value}")
         return value
-    kind = {"seed": int, "latency": bool, "device": str, "substitute": str, "stand_in": dict}[key]
+    kind = {"seed": int, "latency": bool, "device": str, "protocol": str, "substitute": str, "stand_in": dict}[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"{key} in {source} must be {kind.__name__}, not {value!r}")
     return value

@@ -13,16 +13,19 @@ from urllib.error import URLError
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor
 
 from benchmark.paths import SPLITS, cache_dir
 from benchmark.registries import register_dataset
 from defenses.base import Split
-from defenses.errors import UserError
+from defenses.errors import UserError, at_least_one
 from defenses.spec import Spec
 
 VALIDATION_SHARE = 0.1
+PUBLISHED_SHAPE = (1, 28, 28)
+"""Of the MNIST family's images."""
 
 EvaluationSplit = Literal["test", "validation"]
 
@@ -39,7 +42,7 @@ class Images(NamedTuple):
 class ImageDataset(ABC):
     """A classification dataset. A subclass states the facts below and writes ``load``."""
 
-    shape: ClassVar[tuple[int, int, int]]
+    shape: tuple[int, int, int]
     """(C, H, W)."""
     num_classes: ClassVar[int]
     eps: ClassVar[float]
@@ -99,24 +102,38 @@ def stratified_order(y: Tensor, key: str) -> Tensor:
 
 
 class _IdxDataset(ImageDataset):
-    """The MNIST family: four IDX files, published in one layout, checked by digest before they are read."""
+    """The MNIST family: four IDX files, published in one layout, checked by digest before they are read.
 
-    shape = (1, 28, 28)
+    Parameters
+    ----------
+    split:
+        What defenses are judged on.
+    pixels:
+        Images are resized to so many pixels a side (bilinearly); none: they are as published.
+    """
+
+    shape = PUBLISHED_SHAPE
     num_classes = 10
     folder: ClassVar[str]
     """The folder of torchvision's layout; also the name of torchvision's class."""
     digests: ClassVar[dict[str, str]]
     """SHA-256 of each uncompressed file."""
 
-    def __init__(self, *, split: EvaluationSplit = "test") -> None:
+    def __init__(self, *, split: EvaluationSplit = "test", pixels: int | None = None) -> None:
+        at_least_one(pixels=1 if pixels is None else pixels)
         self.split = split
+        self.pixels = pixels
+        if pixels is not None:
+            self.shape = self.shape[0], pixels, pixels
 
     def load(self, part: str, data_dir: Path | None) -> Images:
         """Read one part from ``data_dir``, ``BENCH_DATA``, the package (test only), the cache, or a download."""
         prefix = {"train": "train", "test": "t10k"}[part]
         pixels = self._read(f"{prefix}-images-idx3-ubyte", data_dir)[16:]
         labels = self._read(f"{prefix}-labels-idx1-ubyte", data_dir)[8:]
-        x = torch.from_numpy(np.frombuffer(pixels, np.uint8).reshape(-1, *self.shape).astype(np.float32) / 255)
+        x = torch.from_numpy(np.frombuffer(pixels, np.uint8).reshape(-1, *PUBLISHED_SHAPE).astype(np.float32) / 255)
+        if self.pixels is not None:
+            x = F.interpolate(x, (self.pixels, self.pixels), mode="bilinear", align_corners=False).clamp(0, 1)
         return Images(x, torch.from_numpy(np.frombuffer(labels, np.uint8).astype(np.int64)))
 
     def _read(self, file: str, data_dir: Path | None) -> bytes:

@@ -41,6 +41,8 @@ class Judge:
     seed: int
     batch: int
     device: torch.device
+    box: bool = True
+    """Purified images must lie in [0, 1]."""
     seconds: dict[str, float] = field(default_factory=lambda: {"purify": 0.0, "classify": 0.0})
 
     def verdicts(self, x: Tensor, y: Tensor, advance: Callable[[int], None] = lambda _: None) -> Verdicts:
@@ -56,7 +58,7 @@ class Judge:
         given = x.to(self.device)
         with seeded(keyed_seed("defense", self.label, draw, start, self.seed), self.device):
             purified = self.defense.purify(given.clone())
-        check_purified(given, purified)
+        check_purified(given, purified, self.box)
         return purified
 
     @property
@@ -74,7 +76,8 @@ class Judge:
                 purified = self.purify(x[part], start, draw)
                 synchronise(self.device)
                 purified_at = time.perf_counter()
-                predicted = self.classifier(purified).argmax(dim=1).cpu()
+                with seeded(keyed_seed("classifier", draw, start, self.seed), self.device):
+                    predicted = self.classifier(purified).argmax(dim=1).cpu()
                 right[part] += predicted == y[part]
                 self.seconds["purify"] += purified_at - begun
                 self.seconds["classify"] += time.perf_counter() - purified_at
@@ -82,7 +85,7 @@ class Judge:
         return right.numpy()
 
 
-def check_purified(x: Tensor, purified: Any) -> None:
+def check_purified(x: Tensor, purified: Any, box: bool = True) -> None:
     """Raise ``DefenseError`` unless ``purified`` is a batch of images like ``x``."""
     if not isinstance(purified, Tensor):
         raise DefenseError(f"purify returned {type(purified).__name__}, not a tensor")
@@ -94,5 +97,5 @@ def check_purified(x: Tensor, purified: Any) -> None:
     if broken:
         raise DefenseError(f"purify returned NaN or infinite values in {broken} of {len(x)} images")
     low, high = float(purified.min()), float(purified.max())
-    if low < -ROUNDING or high > 1 + ROUNDING:
+    if box and (low < -ROUNDING or high > 1 + ROUNDING):
         raise DefenseError(f"purify returned values outside [0, 1]: from {low:g} to {high:g}")

@@ -169,6 +169,7 @@ class _GroupRunner:
         judge = Judge(
             subject.defense, self.group.classifier, label, bool(subject.facts["stochastic"]), subject.draws,
             self.group.identity["seed"], plan["purify"], self.device,
+            self.group.protocol.box,
         )  # fmt: skip
         self.judges[label] = judge
         x, y = self.group.images

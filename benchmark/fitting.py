@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attacks import guard
-from benchmark.classifiers import Classifier, augment
+from benchmark.classifiers import Classifier, Recipe, augment
 from benchmark.data import Images
 from benchmark.keys import keyed_seed
+from benchmark.pruning import Pruning
 from benchmark.registries import ATTACKS
 
 if TYPE_CHECKING:
@@ -26,17 +27,20 @@ JUDGED_IMAGES = 1000
 
 
 def fit_classifier(classifier: Classifier, training: Training) -> None:
-    """Minimise cross-entropy with AdamW under a one-cycle schedule.
+    """Minimise cross-entropy under a one-cycle schedule.
 
-    The epoch kept has the best validation accuracy: under attack, if training is adversarial.
+    The epoch kept has the best validation accuracy: under attack, if training is adversarial; among those that are
+    pruned to the end, if it prunes.
     """
     settings, recipe, device = training.settings, classifier.recipe, training.device
     x, y = training.images("train"), training.labels("train")
-    optimizer = torch.optim.AdamW(classifier.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
+    optimizer = _optimizer(classifier, recipe)
     steps = -(-len(y) // settings.batch_size) * settings.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps)
     adversary = _Adversary(classifier, training) if classifier.adversarial_eps else None
+    pruning = Pruning(classifier, recipe.sparsity, settings.epochs)
     for epoch in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
+        pruning.begin(epoch)
         total = 0.0
         for step, i in enumerate(training.batches()):
             batch, labels = augment(x[i].to(device), recipe), y[i].to(device)
@@ -50,13 +54,22 @@ def fit_classifier(classifier: Classifier, training: Training) -> None:
             loss.backward()
             optimizer.step()
             schedule.step()
+            pruning.apply()
             total += loss.item() * len(i)
         accuracy = evaluate_accuracy(classifier, training.data["validation"], device)
         if adversary:
             robust = adversary.robust_accuracy()
             training.report(robust, robust_accuracy=robust, accuracy=accuracy, loss=total / len(y))
         else:
-            training.report(accuracy, accuracy=accuracy, loss=total / len(y))
+            score = accuracy if pruning.complete(epoch) else accuracy - 1
+            training.report(score, accuracy=accuracy, loss=total / len(y))
+
+
+def _optimizer(classifier: Classifier, recipe: Recipe) -> torch.optim.Optimizer:
+    rate, decay = recipe.peak_lr, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(classifier.parameters(), rate, momentum=0.9, weight_decay=decay, nesterov=True)
+    return torch.optim.AdamW(classifier.parameters(), rate, weight_decay=decay)
 
 
 @torch.no_grad()

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from attacks.base import Attack
+from attacks.protocol import PROTOCOLS, STANDARD, Protocol
 from attacks.threat import THREATS, AttackSpec, ThreatModel
 from benchmark import zoo
 from benchmark.cells import Cell, Group, Plan, Subject
-from benchmark.classifiers import Classifier
+from benchmark.classifiers import Classifier, Unsettled
 from benchmark.config import RunConfig
 from benchmark.data import ImageDataset
 from benchmark.environment import describe
@@ -37,13 +38,16 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
     defenses = _specs(DEFENSES, (*config.references, *config.defenses))
     attacks = _Attacks(config)
     classifiers = _specs(CLASSIFIERS, config.classifiers)
-    datasets: list[ImageDataset] = [_plug_in(DATASETS.create, spec) for spec in _specs(DATASETS, config.datasets)]
+    protocol = _protocol(config)
+    datasets = [_plug_in(DATASETS.create, _resized(spec, protocol)) for spec in _specs(DATASETS, config.datasets)]
     if not defenses:
         raise UserError("no defense to run: give --defenses, or references in the configuration")
     _check_tables(config)
     for dataset in datasets:
         for spec in classifiers:
             classifier, weights = _plug_in(load_classifier, spec, dataset, device, folders)
+            if not protocol.settled:
+                classifier = Unsettled(classifier)
             subjects = [_subject(s, dataset, classifier, weights, device, folders, config) for s in defenses]
             site = _Site(dataset, classifier, config, device, folders, found.warnings)
             asked = [(subject, threat) for threat in config.threats for subject in subjects]
@@ -56,7 +60,7 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
                     cells += site.cells(subject, threat, attacks.on(subject, threat), shared)
                 timed = [s for s in judged if n == _most_images(config, s)] if config.latency else []
                 cells += [_latency_cell(subject, shared, device, config) for subject in timed]
-                found.groups.append(Group(dataset, images, classifier, shared, judged, cells))
+                found.groups.append(Group(dataset, images, classifier, shared, judged, cells, protocol))
     return found
 
 
@@ -114,6 +118,9 @@ class _Site:
         knows = THREATS[threat]
         averaged = knows.estimator not in ("bare", "transfer", "frozen") and subject.facts["stochastic"]
         for attack in attacks:
+            if attack.leaves_box and PROTOCOLS[self.config.protocol].box:
+                free = ", ".join(name for name, protocol in PROTOCOLS.items() if not protocol.box)
+                raise UserError(f"attack {attack.spec.label!r} leaves the box [0, 1]: it needs --protocol {free}")
             if attack.needs not in NEEDS_MET[threat] or (threat in ("graybox", "transfer") and not attack.transfers):
                 continue
             draws = averaged and attack.needs in ("gradient", "queries")
@@ -244,7 +251,7 @@ def _clean_cell(subject: Subject, shared: Mapping[str, Any]) -> Cell:
 def _latency_cell(subject: Subject, shared: Mapping[str, Any], device: torch.device, config: RunConfig) -> Cell:
     machine = describe(device)
     where = {name: machine[name] for name in ("device", "device_name", "threads")}
-    places = {name: shared[name] for name in ("dataset", "classifier", "seed")}
+    places = {name: shared[name] for name in ("protocol", "dataset", "classifier", "seed") if name in shared}
     identity = {"kind": "latency", **places, "defense": subject.identity, "n": 0}
     batch = config.latency_batch_of(subject.spec.name)
     return Cell({**identity, "batch": batch, "machine": where}, subject)
@@ -253,7 +260,9 @@ def _latency_cell(subject: Subject, shared: Mapping[str, Any], device: torch.dev
 def _shared_identity(
     dataset: ImageDataset, classifier: Classifier, weights: zoo.Weights | None, n: int, config: RunConfig
 ) -> dict[str, Any]:
+    own = {"protocol": config.protocol} if config.protocol != STANDARD else {}
     return {
+        **own,
         "dataset": dataset_identity(dataset),
         "classifier": identity(CLASSIFIERS, classifier.spec, weights),
         "n": n,
@@ -296,6 +305,19 @@ def _check_tables(config: RunConfig) -> None:
             raise unknown_name("dataset in the eps table:", dataset, DATASETS.names())
         if attack not in attacks:
             raise unknown_name("attack in the eps table:", attack, attacks)
+
+
+def _protocol(config: RunConfig) -> Protocol:
+    if config.protocol not in PROTOCOLS:
+        raise unknown_name("protocol", config.protocol, PROTOCOLS)
+    if config.protocol != STANDARD and config.threats != ("graybox",):
+        raise UserError(f"protocol {config.protocol!r} knows gray-box attacks only: give --threat graybox")
+    return PROTOCOLS[config.protocol]
+
+
+def _resized(spec: Spec, protocol: Protocol) -> Spec:
+    """Return a dataset in the pixels of the protocol."""
+    return spec if protocol.pixels is None else DATASETS.spec(spec.name, **{**spec.options, "pixels": protocol.pixels})
 
 
 def _plug_in(call: Callable[..., Any], *args: Any) -> Any:

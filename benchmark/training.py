@@ -19,15 +19,16 @@ from torchvision.utils import save_image
 
 from attacks import guard
 from attacks.base import Attack
-from benchmark import zoo
+from benchmark import weight_files, zoo
 from benchmark.classifiers import Classifier
 from benchmark.data import ImageDataset, Images
 from benchmark.environment import versions
-from benchmark.fitting import fit_classifier
+from benchmark.fitting import evaluate_accuracy, fit_classifier
 from benchmark.keys import keyed_seed
 from benchmark.models import training_spec
 from benchmark.paths import cache_dir
 from benchmark.registries import ATTACKS, CLASSIFIERS, DEFENSES
+from benchmark.weight_files import Storage
 from defenses.base import Split, as_defense
 from defenses.errors import UserError
 from defenses.spec import Scalar, Spec
@@ -51,18 +52,20 @@ class Settings:
     """Stop when the validation score has not risen for so many epochs; None: never."""
     limit: int | None = None
     """Train on so many images; None: the whole training part."""
+    validation: int | None = None
+    """Select on so many validation images; None: on all."""
     precision: str = "float32"
     """``bfloat16`` trains under autocast (weights stay float32)."""
     snapshots: tuple[int, ...] = ()
     """Epochs whose weights are kept in the log as well."""
-    half: bool = False
-    """Store the weights rounded to float16."""
+    storage: Storage = "whole"
+    """How the weights are stored; what is judged, and shipped, is what is stored."""
 
     @property
     def recipe(self) -> dict[str, Scalar]:
         """What training depends on."""
         recipe = asdict(self)
-        del recipe["snapshots"], recipe["half"]
+        del recipe["snapshots"], recipe["storage"]
         return recipe
 
 
@@ -250,11 +253,16 @@ def train_classifier(
     identity: list[Any] = ["classifier", spec.name, dict(spec.options), dataset.spec.name, settings.recipe]
     torch.manual_seed(keyed_seed("weights", *identity))
     classifier: Classifier = CLASSIFIERS.create(spec, dataset.shape, dataset.num_classes)
+    classifier.initialise()
     identity += [classifier.version, asdict(classifier.recipe), CLASSIFIERS.source_digest(spec.name)]
     training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device)
     classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fit_classifier(classifier, training)
-    return _finish(training, classifier, folder, "classifier", spec, dataset.spec.name, None)
+    scores = training.best
+    if settings.storage != "whole":
+        classifier.load_state_dict(weight_files.decode(weight_files.encode(classifier.state_dict(), settings.storage)))
+        scores["accuracy"] = evaluate_accuracy(classifier, data["validation"], device)
+    return _finish(training, classifier, scores, folder, "classifier", spec, dataset.spec.name, None)
 
 
 def train_defense(
@@ -275,7 +283,7 @@ def train_defense(
     training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device, target)
     with guard.eval_mode(training.classifier):
         defense.fit(training)
-    return _finish(training, defense, folder, "defense", spec, dataset.spec.name, against)
+    return _finish(training, defense, training.best, folder, "defense", spec, dataset.spec.name, against)
 
 
 def _stored_images(path: Path) -> Tensor:
@@ -291,19 +299,24 @@ def _training_data(dataset: ImageDataset, data_dir: Path | None, settings: Setti
     train = dataset.training_split("train", data_dir, settings.limit)
     if settings.batch_size > len(train.y):
         raise UserError(f"--batch-size {settings.batch_size} exceeds the {len(train.y)} training images")
-    return {"train": train, "validation": dataset.training_split("validation", data_dir)}
+    held_out = dataset.training_split("validation", data_dir)
+    chosen = Images(*(part[: settings.validation] for part in held_out))
+    return {"train": train, "validation": chosen}
 
 
 def _finish(
-    training: Training, model: nn.Module, folder: Path, kind: str, spec: Spec, dataset: str, classifier: str | None
-) -> zoo.Weights:
-    settings, best = training.settings, training.best
+    training: Training, model: nn.Module, scores: dict[str, float], folder: Path, kind: str, spec: Spec, dataset: str,
+    classifier: str | None,
+) -> zoo.Weights:  # fmt: skip
+    settings = training.settings
+    stored = {flag: settings.storage == flag for flag in ("half", "int8")}
     weights = zoo.add(
-        folder, model, half=settings.half, kind=kind, name=spec.name, label=spec.label, dataset=dataset,
+        folder, model, storage=settings.storage, kind=kind, name=spec.name, label=spec.label, dataset=dataset,
         classifier=classifier, options=dict(spec.options),
-        command=zoo.train_command(kind, spec, dataset, classifier, {**settings.recipe, "half": settings.half}),
-        seed=settings.seed, epochs=int(best.pop("epoch", settings.epochs)), train_images=len(training.labels("train")),
-        validation={name: round(value, 6) for name, value in best.items() if name != "score"},
+        command=zoo.train_command(kind, spec, dataset, classifier, {**settings.recipe, **stored}),
+        seed=settings.seed, epochs=int(scores.pop("epoch", settings.epochs)),
+        train_images=len(training.labels("train")),
+        validation={name: round(value, 6) for name, value in scores.items() if name != "score"},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=versions(),
     )  # fmt: skip
     training.discard()

@@ -17,7 +17,9 @@ from leaderboard.atomic import locked, replacing
 from leaderboard.canonical import canonical_json, digest
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from benchmark.weight_files import Storage
 
 MANIFEST = "manifest.json"
 
@@ -113,41 +115,35 @@ def _flag(name: str) -> str:
 
 def load_into(model: nn.Module, weights: Weights) -> None:
     """Load weights after checking their digest; raise ``UserError`` for a missing, corrupt or unfitting file."""
+    from lzma import LZMAError
+
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+
+    from benchmark import weight_files
 
     if not weights.path.is_file():
         raise UserError(f"weight file {weights.path} is missing")
     if file_digest(weights.path) != weights.sha256:
         raise UserError(f"weight file {weights.path} is corrupt or truncated: its SHA-256 is not the manifest's")
     try:
-        model.load_state_dict(load_file(weights.path))
-    except (SafetensorError, RuntimeError) as error:
+        model.load_state_dict(weight_files.read(weights.path))
+    except (SafetensorError, LZMAError, RuntimeError) as error:
         raise UserError(f"weight file {weights.path} does not fit {weights.label}: {error}".split("\n")[0]) from error
 
 
-def add(folder: Path, model: nn.Module, *, half: bool = False, **facts: Any) -> Weights:
-    """Write a model's weights and its manifest entry into ``folder``, replacing the entry of the same identity.
-
-    With ``half`` they are rounded to float16, which halves the file; whoever loads them computes in float32.
-    """
-    from safetensors.torch import save_file
+def add(folder: Path, model: nn.Module, *, storage: Storage = "whole", **facts: Any) -> Weights:
+    """Write a model's weights and its manifest entry into ``folder``, replacing the entry of the same identity."""
+    from benchmark import weight_files
 
     folder.mkdir(parents=True, exist_ok=True)
     new = Weights(**facts, file="", sha256="", folder=folder)
-    path = folder / f"{_stem(new)}.safetensors"
+    path = folder / f"{_stem(new)}{weight_files.SUFFIX[storage]}"
     with locked(folder):
         with replacing(path) as partial:
-            save_file({name: _stored(value, half) for name, value in model.state_dict().items()}, partial)
-        path.chmod(0o644)  # safetensors writes for the owner alone; an installed package is read by all
+            weight_files.write(partial, model.state_dict(), storage)
         new = replace(new, file=path.name, sha256=file_digest(path))
         _write_manifest(folder, [*(w for w in entries([folder]) if w.identity != new.identity), new])
     return new
-
-
-def _stored(value: Tensor, half: bool) -> Tensor:
-    value = value.contiguous().cpu()
-    return value.half() if half and value.is_floating_point() else value
 
 
 def _stem(weights: Weights) -> str:

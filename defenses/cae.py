@@ -96,11 +96,15 @@ class CAE(Defense):
                 optimizer.step()
             self._validate(context)
 
-    @torch.no_grad()
     def _validate(self, context: FitContext) -> None:
         self.eval()
+        accuracy, mse = self._score(context, context.adversarial(self.against, self.eps, "validation"))
+        context.report(accuracy, accuracy=accuracy, mse=mse)
+
+    @torch.no_grad()
+    def _score(self, context: FitContext, x_adv: Tensor) -> tuple[float, float]:
+        """Return, of purified validation images, the share that the classifier gets right, and the squared error."""
         x, y = context.images("validation"), context.labels("validation")
-        x_adv = context.adversarial(self.against, self.eps, "validation")
         squared, correct = 0.0, 0
         for start in range(0, len(y), 500):
             part = slice(start, start + 500)
@@ -108,7 +112,7 @@ class CAE(Defense):
             squared += float((purified - x[part]).square().mean(dim=(1, 2, 3)).sum())
             predicted = context.classifier(purified.to(context.device)).argmax(dim=1).cpu()
             correct += int((predicted == y[part]).sum())
-        context.report(correct / len(y), accuracy=correct / len(y), mse=squared / len(y))
+        return correct / len(y), squared / len(y)
 
 
 def _resize(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from leaderboard.result import Result
+from leaderboard.result import STANDARD, Result
 
 REFERENCE = "none"
 """The row every table starts with."""
@@ -60,15 +60,21 @@ class Row:
 
 @dataclass
 class Board:
-    """All defenses in front of one classifier on one dataset, attacked with one seed."""
+    """All defenses in front of one classifier on one dataset, attacked with one seed under one protocol."""
 
     dataset: str
     classifier: str
     seed: int
+    protocol: str
     rows: dict[str, Row]
     columns: list[Column]
     control: Row | None = None
     """The classifier of standard training without a defense: on its board the attacks must succeed."""
+
+    @property
+    def title(self) -> str:
+        """What the board is called."""
+        return ", ".join([self.dataset, self.classifier, *([] if self.protocol == STANDARD else [self.protocol])])
 
     @property
     def mark(self) -> float:
@@ -95,7 +101,12 @@ class Board:
         return any(threat not in (*BLIND, *INFORMS) for threat in self.threats)
 
     def candidates(self, eps: float, *threats: str) -> list[Column]:
-        """Return the Linf attacks at ``eps`` under ``threats`` (gray-box alone, if none is named)."""
+        """Return the Linf attacks at ``eps`` under ``threats`` (gray-box alone, if none is named).
+
+        None under another protocol than the standard one: its rows enter no worst case.
+        """
+        if self.protocol != STANDARD:
+            return []
         among = threats or ("graybox",)
         return [c for c in self.columns if c.norm == "linf" and c.eps == eps and c.threat in among]
 
@@ -149,9 +160,9 @@ def _made_of(result: Result, part: str) -> tuple[object, ...]:
 
 def boards(results: Iterable[Result]) -> list[Board]:
     """Sort current results into boards; of several numbers of images for one cell, the largest counts."""
-    found: dict[tuple[str, str, int], Board] = {}
+    found: dict[tuple[str, str, int, str], Board] = {}
     for result in sorted(current(results), key=lambda r: (r.n, r.created)):
-        place = (result.dataset, result.classifier, result.seed)
+        place = (result.dataset, result.classifier, result.seed, result.protocol)
         board = found.setdefault(place, Board(*place, rows={}, columns=[]))
         row = board.rows.setdefault(result.defense, Row(result.defense))
         _enter(row, result)
@@ -172,7 +183,8 @@ def boards(results: Iterable[Result]) -> list[Board]:
 
 def _control(board: Board, among: Iterable[Board]) -> Row | None:
     """Find the undefended row before a classifier of standard training: the board's own, or another's."""
-    same = [other for other in among if (other.dataset, other.seed) == (board.dataset, board.seed)]
+    here = (board.dataset, board.seed, board.protocol)
+    same = [other for other in among if (other.dataset, other.seed, other.protocol) == here]
     for other in sorted(same, key=lambda other: other is not board):
         row = other.rows.get(REFERENCE)
         if row is not None and not row.newest.facts.get("adversarial_eps"):

@@ -49,7 +49,7 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
     handles, labels = panels[0].get_legend_handles_labels()
     across = max(1, int(figure.get_figwidth() / max(0.6 + 0.07 * len(label) for label in labels)))  # in inches
     figure.legend(handles, labels, loc="outside lower center", ncols=min(across, 4), frameon=False, fontsize=9)
-    figure.suptitle(f"{board.dataset}, {board.classifier}: gray-box accuracy, 95 % intervals", fontsize=10)
+    figure.suptitle(f"{board.title}: gray-box accuracy, 95 % intervals", fontsize=10)
     return _save(figure, folder, stem)
 
 
@@ -81,7 +81,7 @@ def gaps(board: Board, folder: Path, stem: str) -> Path | None:
         panel.set_ylabel("worst case (%)")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    figure.suptitle(f"{board.dataset}, {board.classifier}: what is claimed, and what is left", fontsize=10)
+    figure.suptitle(f"{board.title}: what is claimed, and what is left", fontsize=10)
     return _save(figure, folder, stem)
 
 
@@ -105,13 +105,13 @@ def gallery(
         ("clean", first["clean"]),
         (f"{column.attack} {column.eps:g}", first["adversarial"]),
     ]
-    strips.append(("attacked − clean", _difference(first["adversarial"], first["clean"])))
+    strips.append(("attacked − clean", difference(first["adversarial"], first["clean"])))
     for defense, images in itertools.islice(kept.items(), GALLERY_DEFENSES):
         strips += [
             (defense, images["purified"]),
-            ("purified − clean", _difference(images["purified"], images["clean"])),
+            ("purified − clean", difference(images["purified"], images["clean"])),
         ]
-    picture, pitch = _stack([strip[:count] for _, strip in strips])
+    picture, pitch = stack([strip[:count] for _, strip in strips])
     figure = Figure(figsize=(2.6 + 0.62 * count, 0.66 * len(strips) + 0.1), layout="constrained")
     axes = figure.subplots()
     axes.imshow(picture, vmin=0, vmax=255, cmap="gray", interpolation="nearest")
@@ -194,13 +194,13 @@ def _wrapped(label: str) -> str:
     return "\n".join(textwrap.wrap(label.replace("[", " [").replace(",", ", "), 24))
 
 
-def _difference(images: Images, clean: Images) -> Images:
+def difference(images: Images, clean: Images) -> Images:
     """Show a difference in grey: mid-grey is none, black and white are a whole pixel range down and up."""
     signed = (images.astype(np.int16) - clean.astype(np.int16)) // 2 + 128
     return signed.clip(0, 255).astype(np.uint8)
 
 
-def _stack(strips: list[Images]) -> tuple[Images, int]:
+def stack(strips: list[Images]) -> tuple[Images, int]:
     """Lay strips of images ``(k, C, H, W)`` out as one picture; return it with the distance between strips."""
     gap = 3
     rows = []

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from leaderboard import audit_tables, tables
 from leaderboard.boards import Board, Row, boards
-from leaderboard.result import Result
+from leaderboard.result import STANDARD, Result
 from leaderboard.store import file_stem
 from leaderboard.tables import Table
 
@@ -56,6 +56,8 @@ def render(table: Table, level: int = 3) -> str:
 
 
 def _board(board: Board, figures: dict[str, list[tuple[str, str]]]) -> str:
+    if board.protocol != STANDARD:
+        return _apart(board)
     head = tables.summary(board)
     pictures = [f"![{caption}]({path})\n\n*{caption}*" for caption, path in figures.get(board_name(board), [])]
     seen = (
@@ -78,9 +80,23 @@ def _board(board: Board, figures: dict[str, list[tuple[str, str]]]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def _apart(board: Board) -> str:
+    """Return what there is to say of a board of another protocol: accuracy alone."""
+    parts = [
+        f"## {board.title}",
+        f"Attacked and judged under the rules of `--protocol {board.protocol}`: these rows enter no worst case, no "
+        "rank and no audit.",
+        *(render(tables.by_size(board, attack, threat)) for attack, threat in board.attacks),
+        render(tables.settings(board)),
+        _provenance(board),
+    ]
+    return "\n\n".join(parts)
+
+
 def board_name(board: Board) -> str:
     """Return the name that a board's figures are filed under."""
-    return f"{file_stem([board.dataset, board.classifier])}-seed{board.seed}"
+    words = [board.dataset, board.classifier, *([] if board.protocol == STANDARD else [board.protocol])]
+    return f"{file_stem(words)}-seed{board.seed}"
 
 
 def _how(results: Sequence[Result]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from leaderboard import figures, markdown
+from leaderboard import figures, markdown, reproduction
 from leaderboard.atomic import replacing
 from leaderboard.boards import boards
 from leaderboard.store import Store
@@ -13,6 +13,8 @@ from leaderboard.store import Store
 
 def write(store: Store, target: Path | None = None) -> Path:
     """Render the page and its figures from the results alone; return the page's path (default ``README.md`` there)."""
+    if any(line.startswith(reproduction.COMMAND) for line in store.commands()):
+        return reproduction.write(store, target)
     page = target or store.root / "README.md"
     results = list(store.results())
     folder = store.root / "figures"

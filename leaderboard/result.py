@@ -15,6 +15,8 @@ from leaderboard.canonical import digest
 from leaderboard.errors import StoreError
 
 SCHEMA = 1
+STANDARD = "standard"
+"""The protocol whose rows are compared; those of any other stand apart."""
 
 Counts = NDArray[np.uint8]
 
@@ -112,6 +114,11 @@ class Result:
     def defense(self) -> str:
         """Label of the defense: its name and the options that differ from their defaults."""
         return str(self.identity["defense"]["label"])
+
+    @property
+    def protocol(self) -> str:
+        """Name of the rules that attacks ran under."""
+        return str(self.identity.get("protocol", STANDARD))
 
     @property
     def attack(self) -> str | None:

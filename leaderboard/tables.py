@@ -68,7 +68,7 @@ def summary(board: Board) -> Table:
         f"claimed at {board.mark:g}", *(["gap"] if board.adaptive else []),
         "p50 ms", "p90 ms", "images/s", "n",
     ]  # fmt: skip
-    return Table(f"{board.dataset}, {board.classifier}", headers, rows, _summary_note(board), words=3)
+    return Table(board.title, headers, rows, _summary_note(board), words=3)
 
 
 def _summary_note(board: Board) -> str:
@@ -134,7 +134,7 @@ def overview(board: Board, width: int) -> list[Table]:
     columns.append(("p50\nms", [_latency(row)[0] for row in rows]))
     names = [row.defense for row in rows]
     room = width - min(width // 2, max(len(name) for name in names)) - 4
-    title = f"{board.dataset}, {board.classifier}: accuracy (%), gray-box where no threat is named"
+    title = f"{board.title}: accuracy (%), gray-box where no threat is named"
     found: list[Table] = []
     while columns:
         taken, left = 0, room

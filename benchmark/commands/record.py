@@ -7,8 +7,9 @@ import shlex
 from pathlib import Path
 
 FLAGS = (
+    "table", "figure",
     "preset", "config", "dataset", "classifier", "defenses", "attacks", "threat", "eps", "n", "seed", "draws",
-    "eot_samples", "device",
+    "eot_samples", "device", "protocol",
 )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def configured(args: argparse.Namespace) -> config.RunConfig:
     }
     given: dict[str, object] = {key: split_list(text) if text is not None else None for key, text in lists.items()}
     given |= {"n": args.n, "seed": args.seed, "draws": args.draws, "device": args.device}
-    given["eot_samples"] = args.eot_samples
+    given |= {"eot_samples": args.eot_samples, "protocol": args.protocol}
     given["latency"] = False if args.no_latency else None
     return config.load(args.preset, args.config, given)
 

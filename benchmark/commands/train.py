@@ -15,6 +15,7 @@ from benchmark.models import load_classifier
 from benchmark.paths import user_zoo
 from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from benchmark.training import Settings, Target, train_classifier, train_defense
+from benchmark.weight_files import Storage
 from defenses.base import is_trained, sees_classifier
 from defenses.errors import UserError
 from defenses.spec import split_list
@@ -64,12 +65,15 @@ def _settings(args: argparse.Namespace, cls: type) -> Settings:
     default_epochs, default_batch = (recipe.epochs, recipe.batch_size) if recipe else (30, 64)
     epochs = args.epochs if args.epochs is not None else default_epochs
     batch_size = args.batch_size if args.batch_size is not None else default_batch
-    counts = {"--epochs": epochs, "--batch-size": batch_size, "--limit": args.limit, "--patience": args.patience}
+    counts = {"--epochs": epochs, "--batch-size": batch_size, "--patience": args.patience}
+    counts |= {"--limit": args.limit, "--validation": args.validation}
     for name, value in counts.items():
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
     snapshots = tuple(map(_epoch, split_list(args.snapshots)))
-    return Settings(epochs, batch_size, args.seed, args.patience, args.limit, args.precision, snapshots, args.half)
+    storage: Storage = args.storage or "whole"
+    images = args.limit, args.validation
+    return Settings(epochs, batch_size, args.seed, args.patience, *images, args.precision, snapshots, storage)
 
 
 def _epoch(text: str) -> int:

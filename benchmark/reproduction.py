@@ -1,0 +1,102 @@
+"""The runs that re-make the seed paper's tables and figures (Mandal 2023), and what the paper does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from benchmark import config
+from benchmark.config import RunConfig
+
+PRESET = "mandal2023"
+
+TABLES: Mapping[str, str] = {
+    "1a": "FGSM on the classifier alone",
+    "1b": "PGD on the classifier alone",
+    "2": "the auto-encoders under the attack that each was trained on",
+    "3": "the defenses compared: accuracy and latency",
+    "matrix": "every auto-encoder under every attack, and on clean images",
+    "adaptive": "Table 3's defenses under attackers who see them",
+}
+FIGURES: Mapping[str, str] = {"2": "1a", "3": "1a", "4": "1b", "6": "2"}
+"""Figures, and the table whose cells hold their images."""
+
+FGSM_SIZES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.5)
+PGD_SIZES = (0.05, 0.1, 0.15, 0.2, 0.3)
+SEEDS_FGSM, BETTER_FGSM = "cae", "cae[latent_dim=32,noise=0.1]"
+SEEDS_PGD, BETTER_PGD = "cae[against=pgd,eps=0.15]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"
+CAES = (SEEDS_FGSM, BETTER_FGSM, SEEDS_PGD, BETTER_PGD, "cae_multi")
+COMPARED = (SEEDS_FGSM, BETTER_FGSM, "defensegan", "puvae")
+ORIGINAL_DEFENSEGAN = "defensegan[steps=200,restarts=10,z_init=0.0884]"
+"""The published search: 200 steps from N(0, 1/128), 10 restarts."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run: what differs from the preset."""
+
+    table: str
+    asked: Mapping[str, Any]
+    n: int
+    n_cpu: int
+    """Images where there is no GPU."""
+    needs_training: bool = False
+    """Its classifier is not shipped: the part is left out where nobody trained it."""
+    budget: Mapping[str, int] = field(default_factory=dict)
+    """Images of slow defenses in this part, instead of the preset's."""
+
+
+_RELEASED = {"classifiers": ["conv8"], "protocol": "as-released"}
+
+PARTS: Sequence[Part] = (
+    Part("1a", {"attacks": ["fgsm"], "eps": list(FGSM_SIZES)}, 10000, 10000),
+    Part("1a", {**_RELEASED, "attacks": ["fgsm_released"], "eps": list(FGSM_SIZES)}, 1000, 1000, needs_training=True),
+    Part("1b", {"attacks": ["pgd"], "eps": list(PGD_SIZES)}, 10000, 1000),
+    Part("1b", {**_RELEASED, "attacks": ["pgd_released"], "eps": list(PGD_SIZES)}, 1000, 1000, needs_training=True),
+    Part("2", {"defenses": [SEEDS_FGSM, BETTER_FGSM], "attacks": ["fgsm"], "eps": [0.6]}, 10000, 10000),
+    Part("2", {"defenses": [SEEDS_PGD, BETTER_PGD], "attacks": ["pgd"], "eps": [0.15]}, 10000, 1000),
+    Part(
+        "3",
+        {"datasets": ["mnist"], "defenses": list(COMPARED), "attacks": ["fgsm"], "eps": [0.6], "latency": True},
+        10000, 10000,
+    ),
+    Part(
+        "3",
+        {"datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [0.6], "latency": True},
+        1000, 50, budget={"defensegan": 50},
+    ),
+    Part("matrix", {"defenses": list(CAES), "attacks": ["fgsm"], "eps": [0.1, 0.3, 0.6]}, 1000, 1000),
+    Part("matrix", {"defenses": list(CAES), "attacks": ["pgd"], "eps": list(PGD_SIZES)}, 1000, 1000),
+    Part(
+        "adaptive",
+        {
+            "datasets": ["mnist"], "defenses": list(COMPARED), "attacks": ["fgsm", "pgd"], "eps": ["mark"],
+            "threats": ["adaptive"],
+        },
+        1000, 200,
+    ),
+)  # fmt: skip
+
+
+def configured(
+    part: Part, datasets: Sequence[str] | None, n: int | None, device: torch.device, latency: bool
+) -> RunConfig | None:
+    """Return a part's run on ``datasets`` (None: all that it has) and at most ``n`` images; None where none is left."""
+    base = config.load(PRESET, None, {**part.asked, "device": device.type})
+    kept = [name for name in base.datasets if datasets is None or name in datasets]
+    if not kept:
+        return None
+    images = part.n if device.type == "cuda" else part.n_cpu
+    at_most = images if n is None else min(n, images)
+    budget = {}
+    for name, own in base.budget.items():
+        most = own.n if device.type == "cpu" or own.n is None else min(5 * own.n, part.n)
+        most = part.budget.get(name, most) if device.type == "cpu" else most
+        budget[name] = own if most is None else replace(own, n=min(most, at_most))
+    tables = {name: own if own.n is None else replace(own, n=min(own.n, at_most)) for name, own in base.threat.items()}
+    return replace(
+        base, datasets=tuple(kept), n=at_most, budget=budget, threat=tables, latency=base.latency and latency
+    )

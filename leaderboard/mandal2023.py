@@ -1,0 +1,42 @@
+"""The seed paper's own numbers (Mandal 2023, Tables 1 to 3), as its text prints them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).parent / "mandal2023.csv"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One number of the paper."""
+
+    table: str
+    dataset: str
+    defense: str
+    attack: str
+    """``fgsm`` or ``pgd``; empty for clean images."""
+    eps: float
+    metric: str
+    """``accuracy``, or ``latency_seconds``."""
+    value: float
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """Return every number of the file, in its order."""
+    with FILE.open(newline="", encoding="utf-8") as file:
+        return tuple(_number(row) for row in csv.DictReader(file))
+
+
+def _number(row: dict[str, str]) -> Published:
+    places = (row[name] for name in ("table", "dataset", "defense", "attack"))
+    return Published(*places, eps=float(row["eps"]), metric=row["metric"], value=float(row["value"]))
+
+
+def of_table(table: str, metric: str = "accuracy") -> list[Published]:
+    """Return one table's numbers."""
+    return [number for number in published() if (number.table, number.metric) == (table, metric)]

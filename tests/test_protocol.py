@@ -1,0 +1,159 @@
+"""The seed paper's released code as a protocol: no box, 32x32 pixels, a classifier in training mode; rows apart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from attacks import guard
+from benchmark.classifiers import Unsettled
+from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
+from leaderboard import audit
+from leaderboard.boards import boards
+from leaderboard.store import Store
+from leaderboard.tables import ranked
+
+RUN = (
+    "--protocol", "as-released", "--classifier", "unsteady", "--dataset", "mnist", "--plugin", "unsteady.py",
+    "--attacks", "fgsm_released,pgd_released[steps=4,alpha=0.1]", "--threat", "graybox", "--eps", "0.3", "-n", "20",
+    "--defenses", "binarize", "--no-latency",
+)  # fmt: skip
+PLUGIN = """
+import torch
+from torch import nn
+from benchmark.classifiers import Classifier
+from benchmark.registries import register_classifier
+
+
+@register_classifier("unsteady")
+class Unsteady(Classifier):
+    '''Draws in training mode.'''
+
+    trained = False
+
+    def __init__(self, shape, num_classes):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(shape[0], 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(0.5))
+        self.head = nn.Linear(4 * (shape[1] - 2) * (shape[2] - 2), num_classes)
+
+    def forward(self, x):
+        return self.head(self.layers(x))
+"""
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(8, 1, 8, 8, generator=generator), torch.arange(8) % 3
+
+
+@pytest.fixture
+def linear():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+
+def run(attack, model, images, eps, box=False):
+    return guard.run(ATTACKS.create(attack), model, *images, [eps], [0], box=box)[0]
+
+
+def test_fgsm_released_lowers_the_true_logit_and_leaves_the_box(images, linear):
+    x, y = images
+    x_adv = run("fgsm_released", linear, images, 0.5)
+    weights = linear[1].weight.detach()[y].reshape(x.shape)
+    assert torch.allclose(x_adv, x - 0.5 * weights.sign())
+    assert x_adv.min() < 0 or x_adv.max() > 1
+
+
+def test_with_cross_entropy_and_clipping_it_is_fgsm(images, linear):
+    released = run("fgsm_released[loss=cross_entropy,clip=true]", linear, images, 0.3)
+    assert torch.allclose(released, run("fgsm", linear, images, 0.3, box=True), atol=1e-6)
+
+
+def test_with_clipping_pgd_released_is_bim(images, linear):
+    released = run("pgd_released[steps=5,alpha=0.04,clip=true]", linear, images, 0.15)
+    assert torch.allclose(released, run("bim[steps=5,alpha=0.04]", linear, images, 0.15, box=True), atol=1e-6)
+
+
+def test_sizes_made_together_are_those_made_alone(images, linear):
+    attack = ATTACKS.create("fgsm_released")
+    together = guard.run(attack, linear, *images, [0.1, 0.4], [0, 0], box=False)
+    assert all(torch.equal(x_adv, run("fgsm_released", linear, images, eps))
+               for x_adv, eps in zip(together, (0.1, 0.4), strict=True))  # fmt: skip
+
+
+def test_a_classifier_that_is_unsettled_stays_so_and_keeps_its_statistics():
+    inner = CLASSIFIERS.create("conv8", (1, 32, 32), 10)
+    inner.spec = CLASSIFIERS.spec("conv8")
+    unsettled, before = Unsettled(inner).eval(), {k: v.clone() for k, v in inner.state_dict().items()}
+    assert unsettled.training and inner.training
+    x = torch.rand(4, 1, 32, 32)
+    with guard.eval_mode(unsettled):
+        assert not torch.equal(unsettled(x), unsettled(x))
+    assert all(torch.equal(value, before[name]) for name, value in inner.state_dict().items())
+
+
+def test_conv8_is_the_released_codes():
+    model = CLASSIFIERS.create("conv8", (1, 28, 28), 10).eval()
+    assert [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)] == [
+        64,
+        64,
+        128,
+        128,
+        256,
+        256,
+        512,
+        512,
+    ]
+    assert [m.out_features for m in model.modules() if isinstance(m, nn.Linear)] == [4096, 4096, 10]
+    assert model(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+    assert 29e6 < sum(p.numel() for p in model.parameters()) < 31e6
+
+
+def test_images_can_be_had_at_32_pixels():
+    dataset = DATASETS.create("mnist[pixels=32]")
+    images, published = dataset.judged(4), DATASETS.create("mnist").judged(4)
+    assert images.x.shape == (4, 1, 32, 32) and torch.equal(images.y, published.y)
+    assert images.x.min() >= 0 and images.x.max() <= 1
+
+
+def test_its_rows_stand_apart(bench, tmp_path):
+    (tmp_path / "unsteady.py").write_text(PLUGIN)
+    status, _, err = bench("run", *RUN, "--out", "results")
+    assert status == 0, err
+    (board,) = boards(Store(tmp_path / "results").results())
+    assert (board.dataset, board.protocol) == ("mnist[pixels=32]", "as-released")
+    assert not any(board.candidates(eps) for eps in (0.0, 0.3))
+    assert {rank for rank, _ in ranked(board)} == {"—"}
+    assert not any(audit.stands(board, row) for row in board.rows.values())
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "these rows enter no worst case" in page and "| rank" not in page
+    before = page
+    assert bench("run", *RUN, "--out", "results", "--force")[0] == 0
+    assert _figures((tmp_path / "results" / "README.md").read_text()) == _figures(before)
+
+
+def _figures(page):
+    return [line for line in page.splitlines() if line.startswith("| `")]
+
+
+def test_an_attack_that_leaves_the_box_needs_a_protocol_that_lets_it(bench):
+    status, _, err = bench("run", "--attacks", "pgd_released", "--threat", "graybox", "-n", "10", "--out", "r")
+    assert status == 2
+    assert err == (
+        "bench: attack 'pgd_released' leaves the box [0, 1]: it needs --protocol as-released, as-released-eval\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--protocol", "as-releasd"), "unknown protocol 'as-releasd'; did you mean 'as-released'?"),
+        (("--protocol", "as-released", "--threat", "bpda"), "protocol 'as-released' knows gray-box attacks only"),
+    ],
+)
+def test_what_cannot_be_had_is_one_line(bench, words, says):
+    status, _, err = bench("run", "-n", "10", "--out", "r", *words)
+    assert status == 2 and says in err and err.count("\n") == 1
