@@ -33,8 +33,8 @@ def published() -> tuple[Published, ...]:
 
 
 def _number(row: dict[str, str]) -> Published:
-    places = (row[name] for name in ("table", "dataset", "defense", "attack"))
-    return Published(*places, eps=float(row["eps"]), metric=row["metric"], value=float(row["value"]))
+    table, dataset, defense, attack = (row[name] for name in ("table", "dataset", "defense", "attack"))
+    return Published(table, dataset, defense, attack, float(row["eps"]), row["metric"], float(row["value"]))
 
 
 def of_table(table: str, metric: str = "accuracy") -> list[Published]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leaderboard import aggregate, audit, boards
 from leaderboard.aggregate import accuracy, paired, robust_accuracy, votes
@@ -132,19 +133,35 @@ def overview(board: Board, width: int) -> list[Table]:
     if board.adaptive:
         columns.append((f"robust\n{board.mark:g}", [point(estimate) for estimate in robust]))
     columns.append(("p50\nms", [_latency(row)[0] for row in rows]))
-    names = [row.defense for row in rows]
-    room = width - min(width // 2, max(len(name) for name in names)) - 4
+    headers = ["defense", *(header for header, _ in columns)]
+    body = [[row.defense, *(cells[i] for _, cells in columns)] for i, row in enumerate(rows)]
     title = f"{board.title}: accuracy (%), gray-box where no threat is named"
+    return pieces(Table(title, headers, body), width)
+
+
+def brief(table: Table) -> Table:
+    """Return a table with point estimates only: their intervals left out."""
+    rows = [[re.sub(r"^([\d.]+) \[.*\]$", r"\1", cell) for cell in row] for row in table.rows]
+    return replace(table, rows=rows, note="")
+
+
+def pieces(table: Table, width: int) -> list[Table]:
+    """Cut a table into as many of ``width`` characters as it takes; each repeats the columns of words."""
+    words = table.words
+    columns = [[header, *(row[i] for row in table.rows)] for i, header in enumerate(table.headers)]
+    named = (max(map(len, column[1:]), default=0) for column in columns[:words])
+    room = width - sum(min(width // (1 + words), longest) + 4 for longest in named)
     found: list[Table] = []
-    while columns:
+    title, rest = table.title, columns[words:]
+    while rest:
         taken, left = 0, room
-        while taken < len(columns) and (taken == 0 or left >= _width(columns[taken][0])):
-            left -= _width(columns[taken][0])
+        while taken < len(rest) and (taken == 0 or left >= _width(rest[taken])):
+            left -= _width(rest[taken])
             taken += 1
-        headers = ["defense", *(header for header, _ in columns[:taken])]
-        body = [[name, *(cells[i] for _, cells in columns[:taken])] for i, name in enumerate(names)]
-        found.append(Table(title, headers, body))
-        columns, title = columns[taken:], ""
+        shown = [*columns[:words], *rest[:taken]]
+        headers, *rows = ([column[i] for column in shown] for i in range(1 + len(table.rows)))
+        found.append(Table(title, headers, rows, words=words))
+        rest, title = rest[taken:], ""
     return found
 
 
@@ -153,8 +170,8 @@ def point(found: Estimate | None) -> str:
     return MISSING if found is None else f"{100 * found.value:.1f}"
 
 
-def _width(header: str) -> int:
-    return max(5, *(len(line) for line in header.splitlines())) + 3
+def _width(column: list[str]) -> int:
+    return max(5, *(len(line) for cell in column for line in cell.splitlines())) + 3
 
 
 def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:

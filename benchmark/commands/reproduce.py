@@ -11,12 +11,12 @@ from benchmark import console, executor, grid, reproduction
 from benchmark.cells import Plan
 from benchmark.commands.record import command_line
 from benchmark.environment import pick_device
-from benchmark.registries import DATASETS
 from benchmark.reproduction import FIGURES, PARTS, TABLES
 from defenses.errors import UserError, unknown_name
 from defenses.spec import split_list
 from leaderboard import reproduction as pages
 from leaderboard import tables
+from leaderboard.reproduction_tables import DATASETS
 from leaderboard.store import Store
 
 
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         store.record_command(command_line("reproduce", args))
     written = pages.write(store)
     for table in pages.tables(list(store.results()), wanted):
-        console.show(screen, table)
+        for piece in tables.pieces(tables.brief(table), screen.width):
+            console.show(screen, piece)
     screen.print(f"{computed} cells computed. Page: {written}", soft_wrap=True)
     listed = tables.failures(failed)
     if listed:
@@ -67,8 +68,8 @@ def _tables(args: argparse.Namespace) -> list[str]:
 def _plans(args: argparse.Namespace, wanted: list[str]) -> list[Plan]:
     datasets = split_list(args.dataset) if args.dataset else None
     for name in datasets or []:
-        if name not in pages.DATASETS:
-            raise unknown_name("dataset of the paper:", name, [d for d in DATASETS.names() if d in pages.DATASETS])
+        if name not in DATASETS:
+            raise unknown_name("dataset of the paper:", name, DATASETS)
     if args.n is not None and args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
     device = pick_device(args.device or "auto")

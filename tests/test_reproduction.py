@@ -1,0 +1,205 @@
+"""bench reproduce: the seed paper's numbers are the paper's, and what is measured stands beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from make_results import ENVIRONMENT, latency, result
+
+from benchmark import reproduction, zoo
+from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
+from defenses.base import as_defense
+from leaderboard import mandal2023
+from leaderboard.boards import boards
+from leaderboard.reproduction_tables import TABLES, Measured
+from leaderboard.store import Store
+
+CPU = torch.device("cpu")
+PGD_OPTIONS = {"against": "pgd", "eps": 0.15, "latent_dim": 10, "noise": 1.0}
+FGSM_OPTIONS = {"against": "fgsm", "eps": 0.6, "latent_dim": 10, "noise": 1.0}
+
+
+def measured(defense="none", attack=None, eps=0.0, adversarial=None, *, options=None, protocol=None, **more):
+    """A result before VGG-16 (conv8 under another protocol)."""
+    made = result(defense, attack, eps, adversarial=adversarial, **more)
+    classifier = {**made.identity["classifier"], "label": "conv8" if protocol else "vgg16"}
+    identity = {**made.identity, "classifier": classifier}
+    identity["defense"] = {**identity["defense"], "name": defense.partition("[")[0], "options": options or {}}
+    return replace(made, identity={**identity, **({"protocol": protocol} if protocol else {})})
+
+
+def made(name, *results):
+    return TABLES[name](Measured(boards(results)))
+
+
+def column(table, header, row=0):
+    return table.rows[row][table.headers.index(header)]
+
+
+def test_the_papers_numbers_are_all_there():
+    counts = {table: len(mandal2023.of_table(table)) for table in ("1a", "1b", "2", "3")}
+    assert counts == {"1a": 20, "1b": 12, "2": 8, "3": 4}
+    assert [n.value for n in mandal2023.of_table("3", "latency_seconds")] == [14.8, 0.11, 0.008]
+    (cell,) = (n for n in mandal2023.of_table("1a") if (n.dataset, n.eps) == ("mnist", 0.6))
+    assert cell.value == 0.2648
+
+
+def test_every_size_of_the_paper_is_run():
+    for table, sizes in (("1a", reproduction.FGSM_SIZES), ("1b", reproduction.PGD_SIZES)):
+        assert {n.eps for n in mandal2023.of_table(table)} == {0, *sizes}
+
+
+@pytest.mark.parametrize("part", reproduction.PARTS, ids=lambda part: f"{part.table}-{part.asked['attacks'][0]}")
+def test_every_part_names_what_there_is(part):
+    asked = reproduction.configured(part, None, None, CPU, latency=True)
+    assert asked is not None and asked.n == part.n_cpu
+    for registry, texts in ((DEFENSES, asked.defenses), (ATTACKS, asked.attacks), (CLASSIFIERS, asked.classifiers)):
+        for text in texts:
+            registry.spec(text)
+
+
+def test_fewer_images_are_fewer_for_slow_defenses_too():
+    part = next(part for part in reproduction.PARTS if part.budget)
+    assert reproduction.configured(part, None, None, CPU, latency=True).n_of("defensegan") == 50
+    few = reproduction.configured(part, None, 20, CPU, latency=True)
+    assert (few.n, few.n_of("defensegan")) == (20, 20)
+    on_gpu = reproduction.configured(part, None, None, torch.device("cuda"), latency=True)
+    assert on_gpu.n_of("defensegan") == 1000
+
+
+def test_a_part_without_the_dataset_is_left_out():
+    part = next(part for part in reproduction.PARTS if part.table == "3")
+    assert reproduction.configured(part, ["fashion_mnist"], None, CPU, latency=True) is None
+
+
+def test_table_1_sets_both_protocols_beside_the_published_figure():
+    (table,) = made(
+        "1a",
+        measured(attack="fgsm", eps=0.1, adversarial=(1, 1, 1, 0)),
+        measured(attack="fgsm_released", eps=0.1, adversarial=(1, 0, 0, 0), protocol="as-released"),
+    )
+    row = next(row for row in table.rows if row[0] == "0.1")
+    assert row[1:4] == ["90.99", "75.0 [30.1, 95.4]", "-16.0"]
+    assert row[5:7] == ["25.0 [4.6, 69.9]", "-66.0"]
+    assert [row[0] for row in table.rows if row[0].endswith("*")] == ["0.5*", "0.6*", "0.7*", "1*", "1.5*"]
+    assert next(row for row in table.rows if row[0] == "0.2")[2:4] == ["—", "—"]
+
+
+def test_table_2_takes_each_auto_encoder_under_its_own_attack():
+    attacks = (("fgsm", 0.6), ("pgd", 0.15))
+    results = [measured("none", *attack, (0, 0, 0, 0)) for attack in attacks]
+    for label, options in (("cae", FGSM_OPTIONS), ("cae[against=pgd,eps=0.15]", PGD_OPTIONS)):
+        results += [measured(label, *attack, (1, 1, 1, 1), options=options) for attack in attacks]
+    (table,) = made("2", *results)
+    assert [row[:3] for row in table.rows] == [
+        ["fgsm 0.6", "mnist", "`none`"],
+        ["fgsm 0.6", "mnist", "`cae`"],
+        ["pgd 0.15", "mnist", "`none`"],
+        ["pgd 0.15", "mnist", "`cae[against=pgd,eps=0.15]`"],
+    ]
+    assert column(table, "difference", 1) == "+7.9"
+
+
+def test_table_3_gives_latency_in_seconds_beside_the_published_one():
+    cell = measured("cae", "fgsm", 0.6, (1, 1, 1, 1), options=FGSM_OPTIONS)
+    timed = latency("cae")
+    timed = replace(timed, identity={**timed.identity, "classifier": cell.identity["classifier"],
+                                     "defense": cell.identity["defense"]})  # fmt: skip
+    (table,) = made("3", cell, timed)
+    assert column(table, "published s") == "0.008" and column(table, "p50 s") == "0.001"
+    assert column(table, "timed on") == "a processor (cpu, 2 threads)"
+
+
+def test_the_matrix_gives_mean_and_worst_over_columns_that_all_rows_met():
+    results = []
+    for label, options, right in (("none", {}, 1), ("cae", FGSM_OPTIONS, 3)):
+        verdicts = [1] * right + [0] * (4 - right)
+        results.append(measured(label, options=options))
+        results += [measured(label, *attack, verdicts, options=options) for attack in (("fgsm", 0.3), ("pgd", 0.15))]
+    results.append(measured("cae", "fgsm", 0.6, (0, 0, 0, 0), options=FGSM_OPTIONS))
+    (table,) = made("matrix", *results)
+    assert table.headers == ["defense", "clean", "fgsm 0.3", "pgd 0.15", "mean", "worst", "n"]
+    assert [row[-3:-1] for row in table.rows] == [["41.7", "25.0"], ["75.0", "75.0"]]
+
+
+def test_the_page_of_such_a_store_is_this_one_and_draws_the_papers_figures(tmp_path, bench):
+    store = Store(tmp_path / "reproduction")
+    store.prepare()
+    generator = np.random.default_rng(0)
+    images = {
+        name: generator.integers(0, 256, (8, 1, 28, 28), np.uint8) for name in ("clean", "adversarial", "purified")
+    }
+    for label, options in (("none", {}), ("cae", FGSM_OPTIONS)):
+        for eps in (0.1, 0.6):
+            store.put(measured(label, "fgsm", eps, (1, 1, 0, 0), options=options), images)
+    store.record_command("bench reproduce --table 1a,2")
+    status, out, err = bench("report", store.root)
+    assert status == 0, err
+    page = Path(out.strip()).read_text()
+    assert "Table 1a" in page and "bench reproduce --table 1a,2" in page
+    drawn = {path.name for path in (store.root / "figures").iterdir()}
+    assert drawn == {"figure-2.png", "figure-3.png", "figure-6.png"}
+    assert all(f"figures/{name}" in page for name in drawn)
+    assert ENVIRONMENT["device_name"] in page
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--table", "1c"), "unknown table '1c'; did you mean '1"),
+        (("--figure", "5"), "unknown figure '5'"),
+        (("--dataset", "cifar10"), "unknown dataset of the paper: 'cifar10'"),
+        (("--table", "1a", "-n", "0"), "-n must be at least 1, not 0"),
+    ],
+)
+def test_what_cannot_be_had_is_one_line(bench, words, says):
+    status, _, err = bench("reproduce", *words)
+    assert status == 2 and says in err and err.count("\n") == 1
+
+
+FACTS = {"command": "", "seed": 0, "epochs": 1, "train_images": 1, "validation": {}, "date": "", "versions": {}}
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """Weights of VGG-16 and two auto-encoders as they are made."""
+    folder, dataset = tmp_path_factory.mktemp("zoo"), DATASETS.create("mnist")
+    torch.manual_seed(0)
+    for registry, kind, target, texts in (
+        (CLASSIFIERS, "classifier", None, ("vgg16",)),
+        (DEFENSES, "defense", "vgg16", ("cae", "cae[latent_dim=32,noise=0.1]")),
+    ):
+        for spec in map(registry.spec, texts):
+            if kind == "classifier":
+                model = registry.create(spec, dataset.shape, dataset.num_classes)
+            else:
+                model = as_defense(registry.create(spec))
+                model.build(dataset.shape, dataset.num_classes)
+            zoo.add(folder, model, storage="half", kind=kind, name=spec.name, label=spec.label, dataset="mnist",
+                    classifier=target, options=dict(spec.options), **FACTS)  # fmt: skip
+    return folder
+
+
+def test_it_computes_once_and_shows_what_it_computed(bench, tmp_path, untrained, monkeypatch):
+    parts = [part for part in reproduction.PARTS if part.table == "2" and part.asked["attacks"] == ["fgsm"]]
+    monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
+    words = ("reproduce", "--figure", "6", "--dataset", "mnist", "-n", "4", "--zoo", untrained)
+    assert bench(*words, "--dry-run")[1] == "6 of 6 cells to compute.\n"
+    status, out, err = bench(*words)
+    assert status == 0, err
+    assert "Table 2" in out and "6 cells computed" in out
+    page = (tmp_path / "reproduction" / "README.md").read_text()
+    assert "bench reproduce --figure 6 --dataset mnist -n 4\n" in page
+    assert bench(*words)[1].count("0 cells computed") == 1
+
+
+def test_without_the_released_codes_classifier_its_part_is_left_out(bench, monkeypatch):
+    parts = [part for part in reproduction.PARTS if part.needs_training and part.table == "1a"]
+    monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
+    status, out, err = bench("reproduce", "--table", "1a", "-n", "2", "--dry-run")
+    assert status == 0 and out == "0 of 0 cells to compute.\n"
+    assert "left out: no weights for classifier 'conv8'" in err and "bench train classifier conv8" in err
