@@ -148,7 +148,7 @@ class Conv8(Classifier):
     Its 30 million weights are not shipped: ``bench train classifier conv8``.
     """
 
-    recipe = Recipe(epochs=8, batch_size=128, peak_lr=0.05, weight_decay=5e-4, optimizer="sgd")
+    recipe = Recipe(epochs=8, batch_size=128, peak_lr=0.01, weight_decay=5e-4, optimizer="sgd")
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()

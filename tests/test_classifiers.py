@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from benchmark.data import Images
 from benchmark.fitting import fit_classifier
+from benchmark.pruning import Pruning
 from benchmark.registries import CLASSIFIERS
 from benchmark.training import Settings, Training
 
@@ -43,15 +45,21 @@ def test_vgg16_is_thirteen_convolutions_and_a_linear_head():
     assert [tuple(m.weight.shape) for m in model.modules() if isinstance(m, nn.Linear)] == [(10, 512)]
 
 
-@pytest.mark.parametrize("name", ["model_a", "vgg16"])
+@pytest.mark.parametrize("name", ["model_a", "vgg16", "conv8"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_any_shape_and_number_of_classes(name, shape):
     model = CLASSIFIERS.create(name, shape, 7).eval()
     assert model(torch.rand(2, *shape)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", ["model_a", "model_a_at[eps=0.1]", "vgg16"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        *((name, precision) for name in ("model_a", "model_a_at[eps=0.1]") for precision in ("float32", "bfloat16")),
+        ("vgg16", "bfloat16"),
+        ("conv8", "float32"),
+    ],
+)
 def test_it_trains(name, precision):
     torch.manual_seed(0)
     model = CLASSIFIERS.create(name, (1, 28, 28), 2)
@@ -62,6 +70,52 @@ def test_it_trains(name, precision):
     fit_classifier(model, training)
     losses = [epoch["loss"] for epoch in training._history]
     assert losses[-1] < losses[0]
+
+
+def sparsity(model) -> float:
+    weights = torch.cat([m.weight.flatten() for m in model.modules() if isinstance(m, nn.Conv2d)])
+    return float((weights == 0).float().mean())
+
+
+def test_pruning_grows_and_zeros_stay_zero():
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3))
+    pruning = Pruning(model, 0.9, epochs=8)
+    shares = []
+    for epoch in range(8):
+        pruning.begin(epoch)
+        zeros = [m.weight == 0 for m in model]
+        with torch.no_grad():
+            for m in model:
+                m.weight.add_(torch.randn_like(m.weight))
+        pruning.apply()
+        assert all(torch.equal(m.weight == 0, was) for m, was in zip(model, zeros, strict=True))
+        shares.append(sparsity(model))
+        assert shares[-1] == pytest.approx(pruning.share(epoch), abs=0.01)
+    assert shares[0] == 0 and shares == sorted(shares) and shares[4] == pytest.approx(0.9, abs=0.01)
+    assert [pruning.complete(epoch) for epoch in range(8)] == [False] * 4 + [True] * 4
+
+
+def test_the_epoch_kept_is_pruned_to_the_end():
+    torch.manual_seed(0)
+    model = CLASSIFIERS.create("vgg16", (1, 28, 28), 2)
+    y = torch.arange(16) % 2
+    data = Images(torch.rand(16, 1, 28, 28), y)
+    settings = Settings(epochs=4, batch_size=8)
+    training = Training("test", ["pruned"], {"train": data, "validation": data}, settings, torch.device("cpu"))
+    fit_classifier(model, training)
+    assert sparsity(model) == pytest.approx(model.recipe.sparsity, abs=0.01)
+    assert training.best["epoch"] >= 3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_imagenet_weights_are_taken_over(monkeypatch, channels):
+    pretrained = torchvision.models.vgg16_bn(weights=None)
+    monkeypatch.setattr(torchvision.models, "vgg16_bn", lambda weights: pretrained)
+    model = CLASSIFIERS.create("vgg16[init=imagenet]", (channels, 32, 32), 10)
+    model.initialise()
+    first = model.features[0].weight.sum(dim=1)
+    assert torch.allclose(first, pretrained.features[0].weight.sum(dim=1), atol=1e-5)
+    assert torch.equal(model.features[3].weight, pretrained.features[3].weight)
 
 
 @pytest.mark.cuda

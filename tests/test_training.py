@@ -18,8 +18,10 @@ from attacks.guard import distances
 from benchmark import zoo
 from benchmark.classifiers import Recipe, augment
 from benchmark.data import Images
+from benchmark.fitting import evaluate_accuracy
 from benchmark.keys import file_digest
-from benchmark.registries import DEFENSES
+from benchmark.models import load_classifier
+from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from benchmark.training import Settings, Target, Training
 from defenses.errors import UserError
 
@@ -218,6 +220,24 @@ def test_a_defense_that_sees_no_classifier_serves_every_classifier(bench, tmp_pa
         "--zoo", "zoo", "--no-latency", "--config", "c.toml",
     )  # fmt: skip
     assert status == 0
+
+
+def test_a_classifier_is_scored_as_it_is_stored(bench, tmp_path):
+    words = ("--dataset", "shapes", "--plugin", SHAPES, "--epochs", "2", "--batch-size", "90", "--zoo", "zoo")
+    status, _, err = bench("train", "classifier", "model_a", *words, "--validation", "20", "--int8")
+    assert status == 0, err
+    (entry,) = zoo.entries([tmp_path / "zoo"])
+    assert entry.command.endswith("--validation 20 --precision float32 --int8")
+    dataset = DATASETS.create("shapes")
+    model, _ = load_classifier(CLASSIFIERS.spec("model_a"), dataset, CPU, [tmp_path / "zoo"])
+    held_out = dataset.training_split("validation")
+    first = Images(held_out.x[:20], held_out.y[:20])
+    assert evaluate_accuracy(model, first, CPU) == pytest.approx(entry.validation["accuracy"], abs=1e-6)
+
+
+def test_a_file_is_stored_in_one_way(bench):
+    status, _, err = bench("train", "classifier", "model_a", "--half", "--int8")
+    assert status == 2 and "not allowed with" in err and err.count("\n") == 1
 
 
 def test_options_of_use_are_no_matter_of_training(bench):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from benchmark import zoo
+from benchmark import weight_files, zoo
 from benchmark.keys import file_digest
 from benchmark.models import load_classifier, load_defense
 from benchmark.paths import SHIPPED_ZOO
@@ -21,7 +23,7 @@ FACTS = {
 
 
 def test_the_manifest_names_every_file_and_no_other():
-    assert {w.file for w in SHIPPED} == {path.name for path in SHIPPED_ZOO.glob("*.safetensors")}
+    assert {w.file for w in SHIPPED} == {path.name for path in SHIPPED_ZOO.glob("*.safetensors*")}
 
 
 @pytest.mark.parametrize("weights", SHIPPED, ids=lambda w: w.file)
@@ -71,11 +73,40 @@ def test_a_new_training_replaces_the_entry_of_the_same_identity(tmp_path):
 def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path):
     model, loaded = torch.nn.Linear(50, 50), torch.nn.Linear(50, 50)
     whole = zoo.add(tmp_path, model, **FACTS).path.stat().st_size
-    stored = zoo.add(tmp_path, model, half=True, **FACTS)
+    stored = zoo.add(tmp_path, model, storage="half", **FACTS)
     assert stored.path.stat().st_size < 0.6 * whole
     zoo.load_into(loaded, stored)
     assert loaded.weight.dtype == torch.float32
     assert torch.equal(loaded.weight, model.weight.half().float())
+
+
+def test_integers_are_within_half_a_step_of_each_channels_largest_weight(tmp_path):
+    torch.manual_seed(0)
+    model, loaded = torch.nn.Linear(50, 4), torch.nn.Linear(50, 4)
+    with torch.no_grad():
+        model.weight *= torch.tensor([1.0, 10.0, 0.1, 0.0])[:, None]
+    stored = zoo.add(tmp_path, model, storage="int8", **FACTS)
+    assert stored.file.endswith(".safetensors.xz")
+    zoo.load_into(loaded, stored)
+    step = model.weight.abs().amax(dim=1) / 127
+    assert ((loaded.weight - model.weight).abs().amax(dim=1) <= step / 2 + 1e-9).all()
+    assert torch.equal(loaded.weight[3], torch.zeros(50)) and torch.equal(loaded.bias, model.bias)
+
+
+def test_what_is_stored_is_stored_again_as_it_is():
+    state = {"weight": torch.randn(8, 20), "bias": torch.randn(8), "steps": torch.tensor(3)}
+    once = weight_files.decode(weight_files.encode(state, "int8"))
+    twice = weight_files.decode(weight_files.encode(once, "int8"))
+    assert all(torch.allclose(once[name], twice[name], rtol=1e-6, atol=0) for name in state)
+    assert torch.equal(once["steps"], state["steps"])
+
+
+def test_a_damaged_compressed_file_is_refused(tmp_path):
+    stored = zoo.add(tmp_path, torch.nn.Linear(2, 2), storage="int8", **FACTS)
+    stored.path.write_bytes(stored.path.read_bytes()[:40])
+    cut = replace(stored, sha256=file_digest(stored.path))
+    with pytest.raises(UserError, match="does not fit"):
+        zoo.load_into(torch.nn.Linear(2, 2), cut)
 
 
 def test_options_that_differ_in_a_sign_have_files_of_their_own(tmp_path):
