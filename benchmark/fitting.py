@@ -13,6 +13,7 @@ from attacks import guard
 from benchmark.classifiers import Classifier, Recipe, augment
 from benchmark.data import Images
 from benchmark.keys import keyed_seed
+from benchmark.precision import InPrecision
 from benchmark.pruning import Pruning
 from benchmark.registries import ATTACKS
 
@@ -92,7 +93,7 @@ class _Adversary:
     def perturb(self, x: Tensor, y: Tensor, epoch: int, step: int) -> Tensor:
         """Return a training batch's adversarial images; their size grows over the first epochs."""
         growth = min(1.0, (epoch + 1) / max(1, self.classifier.recipe.warm_up))
-        view = _InTrainingsPrecision(self.classifier, self.training)
+        view = InPrecision(self.classifier, self.training.autocast)
         key = ["adversary", self.training.settings.seed, epoch, step]
         return _attack(ADVERSARY, view, x, y, growth * self.classifier.adversarial_eps, key)
 
@@ -106,20 +107,6 @@ class _Adversary:
             with torch.no_grad():
                 right += int((self.classifier.eval()(x_adv).argmax(dim=1) == y).sum())
         return right / len(judged.y)
-
-
-class _InTrainingsPrecision(nn.Module):
-    """The classifier as training runs it: the guard's own precision would cost twice the time."""
-
-    def __init__(self, classifier: nn.Module, training: Training) -> None:
-        super().__init__()
-        self.classifier = classifier
-        self._autocast = training.autocast
-
-    def forward(self, x: Tensor) -> Tensor:
-        with self._autocast():
-            logits: Tensor = self.classifier(x)
-        return logits.float()
 
 
 def _attack(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float, key: list[object]) -> Tensor:

@@ -27,6 +27,7 @@ from benchmark.fitting import evaluate_accuracy, fit_classifier
 from benchmark.keys import keyed_seed
 from benchmark.models import training_spec
 from benchmark.paths import cache_dir
+from benchmark.precision import InPrecision
 from benchmark.registries import ATTACKS, CLASSIFIERS, DEFENSES
 from benchmark.weight_files import Storage
 from defenses.base import Split, as_defense
@@ -55,7 +56,7 @@ class Settings:
     validation: int | None = None
     """Select on so many validation images; None: on all."""
     precision: str = "float32"
-    """``bfloat16`` trains under autocast (weights stay float32)."""
+    """``bfloat16`` trains, and attacks training images, under autocast (weights stay float32)."""
     snapshots: tuple[int, ...] = ()
     """Epochs whose weights are kept in the log as well."""
     storage: Storage = "whole"
@@ -174,7 +175,9 @@ class Training:
     def _adversarial_set(self, attack: Attack, eps: float, images: Images, split: Split) -> Tensor:
         spec = [attack.spec.name, dict(attack.spec.options), attack.version, eps]
         randomness = digest([spec, self._target.weights, split, self.settings.seed])[:16]
-        key = digest([randomness, self._target.key, ATTACKS.source_digest(attack.spec.name)])[:16]
+        key = digest([randomness, self.settings.precision, self._target.key, ATTACKS.source_digest(attack.spec.name)])[
+            :16
+        ]
         folder = cache_dir() / "adversarial" / f"{attack.spec.name}-{eps:g}-{split}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
         chunks = []
@@ -190,11 +193,11 @@ class Training:
         return torch.cat(chunks)
 
     def _attack(self, attack: Attack, eps: float, x: Tensor, y: Tensor, key: list[Any]) -> Tensor:
-        found = []
+        found, attacked = [], InPrecision(self.classifier, self.autocast)
         for start in range(0, len(y), BATCH):
             part = slice(start, start + BATCH)
             batch = x[part].to(self.device), y[part].to(self.device)
-            found.append(guard.run(attack, self.classifier, *batch, [eps], [keyed_seed(*key, start)])[0].cpu())
+            found.append(guard.run(attack, attacked, *batch, [eps], [keyed_seed(*key, start)])[0].cpu())
         return torch.cat(found)
 
     def _restore(self, parts: dict[str, Any]) -> int:
