@@ -39,8 +39,8 @@ class Attack(ABC):
     """
     transfers: ClassVar[bool] = True
     """Its images mean something to models that it has not seen; False where it leaves unbroken images clean."""
-    leaves_box: bool = False
-    """Its images leave [0, 1]: it runs under protocols without a box only."""
+    leaves_box: ClassVar[bool] = False
+    """Its images may leave [0, 1]: it runs under protocols without a box only."""
     bound: float | None = None
     """The L2 radius, for attacks of norm ``l2``."""
     spec: Spec

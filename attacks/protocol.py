@@ -10,22 +10,20 @@ from dataclasses import dataclass
 class Protocol:
     """What attacked images may be, and how the classifier that they meet is run."""
 
-    summary: str
     box: bool = True
     """Attacked images stay in [0, 1]."""
     pixels: int | None = None
     """Images are resized to so many pixels a side before they are attacked; None: the dataset's own size."""
-    settled: bool = True
-    """The classifier is in eval mode. Where not, dropout and the batch's own statistics stay on, in verdicts too."""
+    eval_mode: bool = True
+    """Where not, the classifier's dropout and its batch norm's own statistics stay on, in verdicts too."""
 
 
 STANDARD = "standard"
 PROTOCOLS: Mapping[str, Protocol] = {
-    STANDARD: Protocol("the dataset's own pixels, clipped to [0, 1]; the classifier in eval mode"),
-    "as-released": Protocol(
-        "the seed paper's released code: 32x32 pixels, no clipping, the classifier in training mode",
-        box=False, pixels=32, settled=False,
-    ),
-    "as-released-eval": Protocol("as-released, but the classifier in eval mode", box=False, pixels=32),
-}  # fmt: skip
-"""All but the standard one stand apart: their rows enter no worst case, no rank and no audit."""
+    STANDARD: Protocol(),
+    "as-released": Protocol(box=False, pixels=32, eval_mode=False),
+    "as-released-eval": Protocol(box=False, pixels=32),
+}
+"""``as-released`` is the seed paper's released code; ``-eval`` the same with the classifier in eval mode. The rows of
+all but the standard one stand apart: they enter no worst case, no rank and no audit. Keys hold the name alone: other
+rules are another name."""

@@ -30,7 +30,6 @@ class _Released(Attack):
     def __init__(self, *, loss: Loss, clip: bool) -> None:
         self.loss = loss
         self.clip = clip
-        self.leaves_box = not clip
 
     def _signs(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         leaf = x.detach().requires_grad_()

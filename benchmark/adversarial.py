@@ -73,7 +73,8 @@ def obtain(
             found[eps] = stored
     missing = [eps for eps in sizes if eps not in found]
     # What sees a defense draws its randomness in each gradient: sizes must not depend on which are made together.
-    shared = attack.shares_sizes and not victim.identity
+    # So does a classifier in training mode.
+    shared = attack.shares_sizes and not victim.identity and group.protocol.eval_mode
     for together in [missing] if shared and missing else [[eps] for eps in missing]:
         try:
             made = _make(group, attack, together, victim, device, advance)

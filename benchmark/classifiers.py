@@ -174,7 +174,7 @@ class Conv8(Classifier):
         return logits
 
 
-class Unsettled(Classifier):
+class AlwaysTraining(Classifier):
     """A classifier that nothing takes out of training mode: dropout and the batch's own statistics stay on."""
 
     def __init__(self, classifier: Classifier) -> None:
@@ -182,8 +182,9 @@ class Unsettled(Classifier):
         self.classifier = classifier
         self.spec = classifier.spec
         self.adversarial_eps = classifier.adversarial_eps
+        self.train()
 
-    def train(self, mode: bool = True) -> Unsettled:
+    def train(self, mode: bool = True) -> AlwaysTraining:
         """Stay in training mode, whatever ``mode`` asks for."""
         super().train(True)
         return self

@@ -90,6 +90,9 @@ def _add_run(commands: Commands) -> None:
     run.add_argument("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
     run.add_argument("--threat", metavar="LIST", help="graybox, bpda, whitebox, blackbox, ...; or adaptive")
     run.add_argument("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
+    run.add_argument(
+        "--protocol", metavar="NAME", help="standard, or the seed paper's rules: as-released, as-released-eval"
+    )
     run.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
     run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     run.add_argument("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
@@ -143,7 +146,6 @@ def _add_attacked(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
     parser.add_argument("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
     parser.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
-    parser.add_argument("--protocol", metavar="NAME", help="standard, or the seed paper's rules: as-released")
     parser.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
     parser.add_argument("--device", help="auto, cpu or cuda")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")

@@ -15,6 +15,7 @@ from rich.table import Table as RichTable
 from leaderboard import tables
 from leaderboard.boards import Board
 from leaderboard.result import Result
+from leaderboard.store import Store
 from leaderboard.tables import Table
 
 
@@ -69,6 +70,12 @@ def warn(warnings: Iterable[str]) -> None:
     """Say on the standard error what a plan leaves out, and why."""
     for warning in warnings:
         print(f"bench: warning: {warning}", file=sys.stderr)
+
+
+def tell_set_aside(store: Store) -> None:
+    """Say on the standard error which stored files could not be read."""
+    for path, reason in store.set_aside:
+        print(f"bench: set aside {path}: {reason}", file=sys.stderr)
 
 
 def show_boards(console: Console, boards: Sequence[Board]) -> None:

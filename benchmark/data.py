@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmark.paths import SPLITS, cache_dir
 from benchmark.registries import register_dataset
 from defenses.base import Split
-from defenses.errors import UserError, at_least_one
+from defenses.errors import UserError, positive
 from defenses.spec import Spec
 
 VALIDATION_SHARE = 0.1
@@ -120,7 +120,7 @@ class _IdxDataset(ImageDataset):
     """SHA-256 of each uncompressed file."""
 
     def __init__(self, *, split: EvaluationSplit = "test", pixels: int | None = None) -> None:
-        at_least_one(pixels=1 if pixels is None else pixels)
+        positive(pixels=pixels)
         self.split = split
         self.pixels = pixels
         if pixels is not None:

@@ -37,7 +37,8 @@ def fit_classifier(classifier: Classifier, training: Training) -> None:
     x, y = training.images("train"), training.labels("train")
     optimizer = _optimizer(classifier, recipe)
     steps = -(-len(y) // settings.batch_size) * settings.epochs
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps)
+    moving = recipe.optimizer == "adamw"
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps, cycle_momentum=moving)
     adversary = _Adversary(classifier, training) if classifier.adversarial_eps else None
     pruning = Pruning(classifier, recipe.sparsity, settings.epochs)
     for epoch in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
@@ -57,13 +58,15 @@ def fit_classifier(classifier: Classifier, training: Training) -> None:
             schedule.step()
             pruning.apply()
             total += loss.item() * len(i)
-        accuracy = evaluate_accuracy(classifier, training.data["validation"], device)
+        if not pruning.complete(epoch):
+            training.pass_over()
+        with training.as_stored(classifier):
+            accuracy = evaluate_accuracy(classifier, training.data["validation"], device)
+            robust = adversary.robust_accuracy() if adversary else 0.0
         if adversary:
-            robust = adversary.robust_accuracy()
             training.report(robust, robust_accuracy=robust, accuracy=accuracy, loss=total / len(y))
         else:
-            score = accuracy if pruning.complete(epoch) else accuracy - 1
-            training.report(score, accuracy=accuracy, loss=total / len(y))
+            training.report(accuracy, accuracy=accuracy, loss=total / len(y))
 
 
 def _optimizer(classifier: Classifier, recipe: Recipe) -> torch.optim.Optimizer:

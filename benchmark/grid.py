@@ -15,7 +15,7 @@ from attacks.protocol import PROTOCOLS, STANDARD, Protocol
 from attacks.threat import THREATS, AttackSpec, ThreatModel
 from benchmark import zoo
 from benchmark.cells import Cell, Group, Plan, Subject
-from benchmark.classifiers import Classifier, Unsettled
+from benchmark.classifiers import AlwaysTraining, Classifier
 from benchmark.config import RunConfig
 from benchmark.data import ImageDataset
 from benchmark.environment import describe
@@ -39,15 +39,16 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
     attacks = _Attacks(config)
     classifiers = _specs(CLASSIFIERS, config.classifiers)
     protocol = _protocol(config)
-    datasets = [_plug_in(DATASETS.create, _resized(spec, protocol)) for spec in _specs(DATASETS, config.datasets)]
+    resized = {spec.label: spec for spec in (_resized(spec, protocol) for spec in _specs(DATASETS, config.datasets))}
+    datasets = [_plug_in(DATASETS.create, spec) for spec in resized.values()]
     if not defenses:
         raise UserError("no defense to run: give --defenses, or references in the configuration")
     _check_tables(config)
     for dataset in datasets:
         for spec in classifiers:
             classifier, weights = _plug_in(load_classifier, spec, dataset, device, folders)
-            if not protocol.settled:
-                classifier = Unsettled(classifier)
+            if not protocol.eval_mode:
+                classifier = AlwaysTraining(classifier)
             subjects = [_subject(s, dataset, classifier, weights, device, folders, config) for s in defenses]
             site = _Site(dataset, classifier, config, device, folders, found.warnings)
             asked = [(subject, threat) for threat in config.threats for subject in subjects]
@@ -58,7 +59,8 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
                 cells = [_clean_cell(subject, shared) for subject in judged]
                 for subject, threat in pairs:
                     cells += site.cells(subject, threat, attacks.on(subject, threat), shared)
-                timed = [s for s in judged if n == _most_images(config, s)] if config.latency else []
+                timing = config.latency and config.protocol == STANDARD
+                timed = [s for s in judged if n == _most_images(config, s)] if timing else []
                 cells += [_latency_cell(subject, shared, device, config) for subject in timed]
                 found.groups.append(Group(dataset, images, classifier, shared, judged, cells, protocol))
     return found
@@ -251,7 +253,7 @@ def _clean_cell(subject: Subject, shared: Mapping[str, Any]) -> Cell:
 def _latency_cell(subject: Subject, shared: Mapping[str, Any], device: torch.device, config: RunConfig) -> Cell:
     machine = describe(device)
     where = {name: machine[name] for name in ("device", "device_name", "threads")}
-    places = {name: shared[name] for name in ("protocol", "dataset", "classifier", "seed") if name in shared}
+    places = {name: shared[name] for name in ("dataset", "classifier", "seed")}
     identity = {"kind": "latency", **places, "defense": subject.identity, "n": 0}
     batch = config.latency_batch_of(subject.spec.name)
     return Cell({**identity, "batch": batch, "machine": where}, subject)
@@ -317,7 +319,11 @@ def _protocol(config: RunConfig) -> Protocol:
 
 def _resized(spec: Spec, protocol: Protocol) -> Spec:
     """Return a dataset in the pixels of the protocol."""
-    return spec if protocol.pixels is None else DATASETS.spec(spec.name, **{**spec.options, "pixels": protocol.pixels})
+    if protocol.pixels is None:
+        return spec
+    if spec.options.get("pixels") not in (None, protocol.pixels):
+        raise UserError(f"the protocol has images of {protocol.pixels} pixels a side: {spec.label} asks for others")
+    return DATASETS.spec(spec.name, **{**spec.options, "pixels": protocol.pixels})
 
 
 def _plug_in(call: Callable[..., Any], *args: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from defenses.errors import UserError
+
 RAMP = 0.5
 """Sparsity grows over this share of the epochs; the rest of training mends what it cost."""
 
@@ -18,7 +20,10 @@ class Pruning:
     def __init__(self, model: nn.Module, sparsity: float, epochs: int) -> None:
         self.sparsity = sparsity
         self.ramp = max(1, int(RAMP * epochs))
-        self._weights = [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
+        if not self.complete(epochs - 1):
+            raise UserError(f"--epochs {epochs} leaves no epoch that is pruned to the end: give at least 2")
+        convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+        self._weights = [module.weight for module in convolutions] if sparsity else []
         self._kept: list[Tensor] = []
 
     def share(self, epoch: int) -> float:
@@ -28,6 +33,8 @@ class Pruning:
 
     def begin(self, epoch: int) -> None:
         """Choose what this epoch keeps."""
+        if not self._weights:
+            return
         magnitudes = torch.cat([weight.detach().abs().flatten() for weight in self._weights])
         pruned = int(self.share(epoch) * len(magnitudes))
         threshold = magnitudes.kthvalue(pruned).values if pruned else magnitudes.new_tensor(-1.0)

@@ -26,10 +26,10 @@ FIGURES: Mapping[str, str] = {"2": "1a", "3": "1a", "4": "1b", "6": "2"}
 
 FGSM_SIZES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.5)
 PGD_SIZES = (0.05, 0.1, 0.15, 0.2, 0.3)
-SEEDS_FGSM, BETTER_FGSM = "cae", "cae[latent_dim=32,noise=0.1]"
-SEEDS_PGD, BETTER_PGD = "cae[against=pgd,eps=0.15]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"
-CAES = (SEEDS_FGSM, BETTER_FGSM, SEEDS_PGD, BETTER_PGD, "cae_multi")
-COMPARED = (SEEDS_FGSM, BETTER_FGSM, "defensegan", "puvae")
+PAPERS_FGSM, BETTER_FGSM = "cae", "cae[latent_dim=32,noise=0.1]"
+PAPERS_PGD, BETTER_PGD = "cae[against=pgd,eps=0.15]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"
+CAES = (PAPERS_FGSM, BETTER_FGSM, PAPERS_PGD, BETTER_PGD, "cae_multi")
+COMPARED = (PAPERS_FGSM, BETTER_FGSM, "defensegan", "puvae")
 ORIGINAL_DEFENSEGAN = "defensegan[steps=200,restarts=10,z_init=0.0884]"
 """The published search: 200 steps from N(0, 1/128), 10 restarts."""
 
@@ -56,8 +56,8 @@ PARTS: Sequence[Part] = (
     Part("1a", {**_RELEASED, "attacks": ["fgsm_released"], "eps": list(FGSM_SIZES)}, 1000, 1000, needs_training=True),
     Part("1b", {"attacks": ["pgd"], "eps": list(PGD_SIZES)}, 10000, 1000),
     Part("1b", {**_RELEASED, "attacks": ["pgd_released"], "eps": list(PGD_SIZES)}, 1000, 1000, needs_training=True),
-    Part("2", {"defenses": [SEEDS_FGSM, BETTER_FGSM], "attacks": ["fgsm"], "eps": [0.6]}, 10000, 10000),
-    Part("2", {"defenses": [SEEDS_PGD, BETTER_PGD], "attacks": ["pgd"], "eps": [0.15]}, 10000, 1000),
+    Part("2", {"defenses": [PAPERS_FGSM, BETTER_FGSM], "attacks": ["fgsm"], "eps": [0.6]}, 10000, 10000),
+    Part("2", {"defenses": [PAPERS_PGD, BETTER_PGD], "attacks": ["pgd"], "eps": [0.15]}, 10000, 1000),
     Part(
         "3",
         {"datasets": ["mnist"], "defenses": list(COMPARED), "attacks": ["fgsm"], "eps": [0.6], "latency": True},
@@ -68,26 +68,21 @@ PARTS: Sequence[Part] = (
         {"datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [0.6], "latency": True},
         1000, 50, budget={"defensegan": 50},
     ),
-    Part("matrix", {"defenses": list(CAES), "attacks": ["fgsm"], "eps": [0.1, 0.3, 0.6]}, 1000, 1000),
+    Part("matrix", {"defenses": list(CAES), "attacks": ["fgsm"], "eps": list(FGSM_SIZES)}, 1000, 1000),
+    Part("matrix", {"defenses": list(CAES), "attacks": ["fgsm_predicted", "grey"], "eps": [0.6]}, 1000, 1000),
     Part("matrix", {"defenses": list(CAES), "attacks": ["pgd"], "eps": list(PGD_SIZES)}, 1000, 1000),
     Part(
         "adaptive",
-        {
-            "datasets": ["mnist"], "defenses": list(COMPARED), "attacks": ["fgsm", "pgd"], "eps": ["mark"],
-            "threats": ["adaptive"],
-        },
+        {"datasets": ["mnist"], "defenses": list(COMPARED), "threats": ["adaptive"]},
         1000, 200,
     ),
 )  # fmt: skip
 
 
-def configured(
-    part: Part, datasets: Sequence[str] | None, n: int | None, device: torch.device, latency: bool
-) -> RunConfig | None:
-    """Return a part's run on ``datasets`` (None: all that it has) and at most ``n`` images; None where none is left."""
+def configured(part: Part, dataset: str, n: int | None, device: torch.device, latency: bool) -> RunConfig | None:
+    """Return a part's run on one dataset, on at most ``n`` images; None where the part is not of that dataset."""
     base = config.load(PRESET, None, {**part.asked, "device": device.type})
-    kept = [name for name in base.datasets if datasets is None or name in datasets]
-    if not kept:
+    if dataset not in base.datasets:
         return None
     images = part.n if device.type == "cuda" else part.n_cpu
     at_most = images if n is None else min(n, images)
@@ -97,6 +92,4 @@ def configured(
         most = part.budget.get(name, most) if device.type == "cpu" else most
         budget[name] = own if most is None else replace(own, n=min(most, at_most))
     tables = {name: own if own.n is None else replace(own, n=min(own.n, at_most)) for name, own in base.threat.items()}
-    return replace(
-        base, datasets=tuple(kept), n=at_most, budget=budget, threat=tables, latency=base.latency and latency
-    )
+    return replace(base, datasets=(dataset,), n=at_most, budget=budget, threat=tables, latency=base.latency and latency)

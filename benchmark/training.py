@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import time
@@ -23,7 +24,7 @@ from benchmark import weight_files, zoo
 from benchmark.classifiers import Classifier
 from benchmark.data import ImageDataset, Images
 from benchmark.environment import versions
-from benchmark.fitting import evaluate_accuracy, fit_classifier
+from benchmark.fitting import fit_classifier
 from benchmark.keys import keyed_seed
 from benchmark.models import training_spec
 from benchmark.paths import cache_dir
@@ -67,6 +68,8 @@ class Settings:
         """What training depends on."""
         recipe = asdict(self)
         del recipe["snapshots"], recipe["storage"]
+        if self.validation is None:  # settings from before there was such a one are keyed as they were
+            del recipe["validation"]
         return recipe
 
 
@@ -94,6 +97,7 @@ class Training:
         self._target = target or Target(Classifier(), "", "")
         self.classifier: nn.Module = self._target.classifier
         self._report_due = False
+        self._passed_over = False
         self.folder = cache_dir() / "training" / f"{name}-{digest(identity)[:12]}"
         """The state while it lasts, and the log: history.csv, sheets of images, the snapshots asked for."""
         self._console = Console(highlight=False, soft_wrap=True)
@@ -131,6 +135,23 @@ class Training:
         self._reported = {"score": score, **metrics}
         self._report_due = False
 
+    def pass_over(self) -> None:
+        """Never keep the epoch in flight, whatever its score."""
+        self._passed_over = True
+
+    @contextlib.contextmanager
+    def as_stored(self, model: nn.Module) -> Iterator[None]:
+        """Give ``model``, while the block lasts, its weights as they will be stored: rounded, if they are."""
+        if self.settings.storage == "whole":
+            yield
+            return
+        exact = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(weight_files.decode(weight_files.encode(exact, self.settings.storage)))
+        try:
+            yield
+        finally:
+            model.load_state_dict(exact)
+
     def epochs(self, *, model: Any, **others: Any) -> Iterator[int]:
         """Yield the epochs still to do, saving every part after each; at the end ``model`` is the best epoch's.
 
@@ -147,7 +168,7 @@ class Training:
                 break
             self._epoch = epoch
             torch.manual_seed(keyed_seed("epoch", self.settings.seed, epoch))
-            self._report_due = True
+            self._report_due, self._passed_over = True, False
             yield epoch
             if self._report_due:
                 raise RuntimeError("fit must call context.report(score) in every epoch")
@@ -214,7 +235,7 @@ class Training:
     def _close_epoch(self, parts: dict[str, Any]) -> None:
         metrics = {**self._reported, "epoch": float(len(self._history) + 1)}
         self._history.append(metrics)
-        if not self._best or metrics["score"] > self._best["metrics"]["score"]:
+        if not self._passed_over and (not self._best or metrics["score"] > self._best["metrics"]["score"]):
             weights = {name: value.detach().cpu().clone() for name, value in parts["model"].state_dict().items()}
             self._best = {"model": weights, "metrics": metrics}
         self._log(parts["model"])
@@ -261,11 +282,7 @@ def train_classifier(
     training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device)
     classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     fit_classifier(classifier, training)
-    scores = training.best
-    if settings.storage != "whole":
-        classifier.load_state_dict(weight_files.decode(weight_files.encode(classifier.state_dict(), settings.storage)))
-        scores["accuracy"] = evaluate_accuracy(classifier, data["validation"], device)
-    return _finish(training, classifier, scores, folder, "classifier", spec, dataset.spec.name, None)
+    return _finish(training, classifier, folder, "classifier", spec, dataset.spec.name, None)
 
 
 def train_defense(
@@ -286,7 +303,7 @@ def train_defense(
     training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device, target)
     with guard.eval_mode(training.classifier):
         defense.fit(training)
-    return _finish(training, defense, training.best, folder, "defense", spec, dataset.spec.name, against)
+    return _finish(training, defense, folder, "defense", spec, dataset.spec.name, against)
 
 
 def _stored_images(path: Path) -> Tensor:
@@ -308,10 +325,9 @@ def _training_data(dataset: ImageDataset, data_dir: Path | None, settings: Setti
 
 
 def _finish(
-    training: Training, model: nn.Module, scores: dict[str, float], folder: Path, kind: str, spec: Spec, dataset: str,
-    classifier: str | None,
-) -> zoo.Weights:  # fmt: skip
-    settings = training.settings
+    training: Training, model: nn.Module, folder: Path, kind: str, spec: Spec, dataset: str, classifier: str | None
+) -> zoo.Weights:
+    settings, scores = training.settings, training.best
     stored = {flag: settings.storage == flag for flag in ("half", "int8")}
     weights = zoo.add(
         folder, model, storage=settings.storage, kind=kind, name=spec.name, label=spec.label, dataset=dataset,

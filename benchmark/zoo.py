@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 
 
+class MissingWeightsError(UserError):
+    """Nobody has trained what is asked for; the message has the command that does."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """One manifest entry."""
@@ -81,7 +85,7 @@ def entries(folders: Sequence[Path]) -> Iterator[Weights]:
 
 
 def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifier: str | None) -> Weights:
-    """Return the first weights for exactly these options; raise ``UserError`` that says what there is instead."""
+    """Return the first weights for exactly these options; raise an error that says what there is instead."""
     candidates = [w for w in entries(folders) if w.kind == kind and w.name == spec.name]
     for weights in candidates:
         same_target = weights.classifier is None or weights.classifier == classifier
@@ -91,7 +95,9 @@ def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifie
     there = sorted({f"{w.label} ({w.dataset}{', ' + w.classifier if w.classifier else ''})" for w in candidates})
     have = f"; there are {', '.join(there)}" if there else ""
     command = train_command(kind, spec, dataset, classifier)
-    raise UserError(f"no weights for {kind} {spec.label!r} on {dataset}{against}{have}. Train them: {command}")
+    raise MissingWeightsError(
+        f"no weights for {kind} {spec.label!r} on {dataset}{against}{have}. Train them: {command}"
+    )
 
 
 def train_command(

@@ -99,6 +99,9 @@ class FitContext(Protocol):
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context to run training's forward passes in: lower precision, where the user asks for it."""
 
+    def as_stored(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Return a context in which ``model`` has its weights as they will be stored: what validation should judge."""
+
     def report(self, score: float, **metrics: float) -> None:
         """Report an epoch's validation ``score`` (higher is better; the best epoch's weights are kept)."""
 

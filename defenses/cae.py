@@ -98,7 +98,9 @@ class CAE(Defense):
 
     def _validate(self, context: FitContext) -> None:
         self.eval()
-        accuracy, mse = self._score(context, context.adversarial(self.against, self.eps, "validation"))
+        x_adv = context.adversarial(self.against, self.eps, "validation")
+        with context.as_stored(self):
+            accuracy, mse = self._score(context, x_adv)
         context.report(accuracy, accuracy=accuracy, mse=mse)
 
     @torch.no_grad()

@@ -50,7 +50,8 @@ class CAEMulti(CAE):
 
     def _validate(self, context: FitContext) -> None:
         self.eval()
-        found = [self._score(context, images) for images in _seen(context, "validation")]
+        with context.as_stored(self):
+            found = [self._score(context, images) for images in _seen(context, "validation")]
         right = [accuracy for accuracy, _ in found]
         mean = sum(right) / len(right)
         squared = sum(mse for _, mse in found) / len(found)

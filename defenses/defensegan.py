@@ -130,7 +130,8 @@ class DefenseGAN(Defense):
         for epoch in context.epochs(model=self, **gan.parts):
             # A short memory at first, so that the average forgets where it started.
             critic = gan.train_epoch(x, decay=0.999 if epoch else 0.99)
-            error = float(_errors(projection.purify(held_out), held_out).mean())
+            with context.as_stored(self):
+                error = float(_errors(projection.purify(held_out), held_out).mean())
             context.report(float(epoch), rebuilt_mse=error, critic=critic, critic_validation=gan.estimate(held_out))
             with torch.no_grad():
                 context.show(self.decode(codes.to(context.device)))

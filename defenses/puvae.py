@@ -181,8 +181,9 @@ class PuVAE(Defense):
                 total += terms.detach() * len(i)
             schedule.step()
             reconstruction, divergence, cross_entropy = (total / len(y)).tolist()
-            accuracy = self._validate(context, corrupt=False)
-            corrupted = self._validate(context, corrupt=True)
+            with context.as_stored(self):
+                accuracy = self._validate(context, corrupt=False)
+                corrupted = self._validate(context, corrupt=True)
             context.report(
                 corrupted, accuracy=accuracy, accuracy_corrupted=corrupted,
                 reconstruction=reconstruction, divergence=divergence, cross_entropy=cross_entropy,
@@ -190,7 +191,9 @@ class PuVAE(Defense):
             shown = self._corrupt(x[:32].to(context.device))
             with torch.no_grad():
                 context.show(torch.cat([shown, self.purify(shown)]))
-        self.chosen_scale.fill_(self._choose_scale(context))
+        with context.as_stored(self):
+            chosen = self._choose_scale(context)
+        self.chosen_scale.fill_(chosen)
 
     def _terms(self, x: Tensor, y: Tensor, context: FitContext) -> Tensor:
         """Return reconstruction (binary cross-entropy), Kullback-Leibler divergence and classifier's loss."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from leaderboard.boards import current, threat_of
-from leaderboard.result import Result
+from leaderboard.result import STANDARD, Result
 from leaderboard.statistics import compare, holm
 from leaderboard.tables import Table, p_text
 
@@ -33,7 +33,8 @@ def _cell_place(result: Result) -> Place:
 
 def _attack_place(result: Result) -> Place:
     attack = f"{result.attack} ({threat_of(result)})" if result.attack else "clean"
-    return (result.dataset, result.classifier, f"seed {result.seed}", attack, result.eps)
+    where = result.dataset if result.protocol == STANDARD else f"{result.dataset} ({result.protocol})"
+    return (where, result.classifier, f"seed {result.seed}", attack, result.eps)
 
 
 def _by_place(results: Iterable[Result], place: Callable[[Result], Place]) -> dict[Place, Result]:

@@ -46,6 +46,7 @@ def _row(result: Result) -> dict[str, Any]:
         "error": result.error,
         "dataset": result.dataset,
         "classifier": result.classifier,
+        "protocol": result.protocol,
         "defense": result.defense,
         "trained_on": trained_on(result),
         "stochastic": result.facts.get("stochastic"),

@@ -75,7 +75,7 @@ def _board(board: Board, figures: dict[str, list[tuple[str, str]]]) -> str:
         *(render(tables.by_size(board, attack, threat)) for attack, threat in board.attacks),
         *(render(table) for table in optional if table),
         render(tables.settings(board)),
-        _provenance(board),
+        provenance(board),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -88,7 +88,7 @@ def _apart(board: Board) -> str:
         "rank and no audit.",
         *(render(tables.by_size(board, attack, threat)) for attack, threat in board.attacks),
         render(tables.settings(board)),
-        _provenance(board),
+        provenance(board),
     ]
     return "\n\n".join(parts)
 
@@ -120,7 +120,8 @@ def _versions(result: Result) -> str:
     return ", ".join(f"{name} {versions[name]}" for name in ("purification-bench", "torch", "torchattacks"))
 
 
-def _provenance(board: Board) -> str:
+def provenance(board: Board, title: str = "Weights") -> str:
+    """Return the table of a board's weights, with the seed and the batch plan."""
     first = next(iter(board.rows.values())).newest
     classifier = first.identity["classifier"]
     rows = [[f"`{board.classifier}` (classifier)", _digest(classifier["weights"]), _command(first.facts["classifier"])]]
@@ -131,7 +132,7 @@ def _provenance(board: Board) -> str:
     ]
     plan = first.identity.get("batch", {})
     note = f"Seed {board.seed}; batch plan: {', '.join(f'{k} {v}' for k, v in plan.items())}." if plan else ""
-    return render(Table("Weights", ["what", "SHA-256", "trained by"], rows, note + _notes(board), words=3))
+    return render(Table(title, ["what", "SHA-256", "trained by"], rows, note + _notes(board), words=3))
 
 
 def _notes(board: Board) -> str:

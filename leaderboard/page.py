@@ -8,18 +8,21 @@ from pathlib import Path
 from leaderboard import figures, markdown, reproduction
 from leaderboard.atomic import replacing
 from leaderboard.boards import boards
+from leaderboard.result import STANDARD
 from leaderboard.store import Store
 
 
 def write(store: Store, target: Path | None = None) -> Path:
     """Render the page and its figures from the results alone; return the page's path (default ``README.md`` there)."""
-    if any(line.startswith(reproduction.COMMAND) for line in store.commands()):
+    if reproduction.owns(store):
         return reproduction.write(store, target)
     page = target or store.root / "README.md"
     results = list(store.results())
     folder = store.root / "figures"
     pictures: dict[str, list[tuple[str, str]]] = {}
     for board in boards(results):
+        if board.protocol != STANDARD:
+            continue
         name = markdown.board_name(board)
         drawn = [
             (

@@ -16,7 +16,7 @@ from leaderboard.store import Store
 from leaderboard.tables import Table, failures, machine
 
 COMMAND = "bench reproduce"
-"""What the command lines start with of a store that this page belongs to."""
+"""What every command line of a store starts with that this page belongs to."""
 TITLES = {
     "1a": "Table 1a: FGSM on the classifier alone",
     "1b": "Table 1b: PGD on the classifier alone",
@@ -38,13 +38,24 @@ def write(store: Store, target: Path | None = None) -> Path:
         made = TABLES[name](measured)
         if made or pictures.get(name):
             parts += [f"## {title}", *map(markdown.render, made), *pictures.get(name, [])]
+    if results:
+        parts.append("## What was attacked, and with what")
+        parts += [markdown.provenance(board, board.title) for board in measured.found]
     failed = failures(results)
     parts += [markdown.render(failed, level=2)] if failed else []
+    aside = [f"- `{path.name}`: {reason}" for path, reason in store.set_aside]
+    parts += ["## Set aside\n\n" + "\n".join(aside)] if aside else []
     parts += ["## Reproduce\n\n```sh\n" + "\n".join(store.commands()) + "\n```"] if store.commands() else []
     page.parent.mkdir(parents=True, exist_ok=True)
     with replacing(page) as partial:
         partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return page
+
+
+def owns(store: Store) -> bool:
+    """Say whether a store was filled by ``bench reproduce`` and by nothing else: then this is its page."""
+    commands = store.commands()
+    return bool(commands) and all(line.startswith(COMMAND) for line in commands)
 
 
 def tables(results: Iterable[Result], names: Iterable[str]) -> list[Table]:

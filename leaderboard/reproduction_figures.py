@@ -20,8 +20,8 @@ ATTACKED_IMAGE = 1
 
 def samples(datasets: Mapping[str, Examples | None], path: Path) -> Path | None:
     """Draw the first images of each dataset; None where there are none."""
-    strips = [(dataset, kept["clean"][:SHOWN]) for dataset, kept in datasets.items() if kept]
-    return _draw([strips], path) if strips else None
+    panels = [[(dataset, kept["clean"][:SHOWN])] for dataset, kept in datasets.items() if kept]
+    return _draw(panels, path) if panels else None
 
 
 def sizes(datasets: Mapping[str, Mapping[float, Examples | None]], path: Path) -> Path | None:
@@ -31,8 +31,9 @@ def sizes(datasets: Mapping[str, Mapping[float, Examples | None]], path: Path) -
         kept = {eps: images for eps, images in cells.items() if images}
         if not kept:
             continue
-        clean = next(iter(kept.values()))["clean"][ATTACKED_IMAGE]
-        shown = np.stack([clean, *(images["adversarial"][ATTACKED_IMAGE] for images in kept.values())])
+        at = min(ATTACKED_IMAGE, *(len(images["clean"]) - 1 for images in kept.values()))
+        clean = next(iter(kept.values()))["clean"][at]
+        shown = np.stack([clean, *(images["adversarial"][at] for images in kept.values())])
         added = difference(shown, np.repeat(clean[None], len(shown), axis=0))
         panels.append(([(dataset, shown), ("added", added)], ["0", *(f"{eps:g}" for eps in kept)]))
     return _draw([strips for strips, _ in panels], path, [columns for _, columns in panels]) if panels else None

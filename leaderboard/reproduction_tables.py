@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from leaderboard import audit_tables, mandal2023
 from leaderboard.aggregate import accuracy
 from leaderboard.boards import Board, Row
 from leaderboard.mandal2023 import Published
 from leaderboard.result import STANDARD, Result
-from leaderboard.statistics import Estimate
-from leaderboard.tables import MISSING, Table, image_counts, machine, percent
+from leaderboard.statistics import Estimate, Means, estimate
+from leaderboard.tables import MISSING, ONE_STEP_LIMIT, Table, image_counts, machine, percent
 
 DATASETS = ("mnist", "fashion_mnist")
 CLASSIFIER = "vgg16"
@@ -19,6 +19,9 @@ RELEASED = "as-released"
 ROWS = {"defensegan": "Defense-GAN", "puvae": "PuVAE", "cae": "CAE", "none": "no attack"}
 """What Table 3 calls its rows."""
 
+PAPERS = ("fgsm", "pgd")
+"""The paper's attacks; any other column is a control."""
+LARGEST_TRAINED = 0.6
 ONE_STEP = (
     "From eps .5 on one grey image stands for every class: no classifier can be robust there, and accuracy under one "
     "step bounds nothing. Shown because the paper reports it."
@@ -34,8 +37,9 @@ class Measured:
     def board(self, dataset: str, protocol: str = STANDARD) -> Board | None:
         """Return the board of a dataset under a protocol: VGG-16's under the standard one."""
         for board in self.found:
-            same = board.dataset.partition("[")[0] == dataset and board.protocol == protocol
-            if same and (protocol != STANDARD or board.classifier == CLASSIFIER):
+            published = board.dataset == dataset and board.classifier == CLASSIFIER
+            resized = board.dataset.partition("[")[0] == dataset
+            if board.protocol == protocol and (published if protocol == STANDARD else resized):
                 return board
         return None
 
@@ -73,12 +77,11 @@ def _undefended(
         cells = [f"{100 * number.value:.2f}"]
         for result in both:
             cells += [*_beside(number, accuracy(result)), image_counts([result])]
-        rows.append([f"{number.eps:g}{'*' if number.eps >= 0.5 else ''}", *cells])
+        rows.append([_size(number.eps), *cells])
     board = measured.board(dataset, RELEASED)
     apart = f"{RELEASED} ({board.classifier})" if board else RELEASED
     headers = ["eps", "published", f"standard ({CLASSIFIER})", "difference", "n", apart, "difference", "n"]
-    note = f"\\* {ONE_STEP}" if any(number.eps >= 0.5 for number in numbers) else ""
-    return Table(dataset, headers, rows, note, words=1) if any_found else None
+    return Table(dataset, headers, rows, _marked_note(number.eps for number in numbers), words=1) if any_found else None
 
 
 def _table_2(measured: Measured) -> list[Table]:
@@ -91,7 +94,7 @@ def _table_2(measured: Measured) -> list[Table]:
                 continue
             rows.append(
                 [
-                    f"{number.attack} {number.eps:g}", number.dataset, f"`{label}`", f"{100 * number.value:.2f}",
+                    f"{number.attack} {_size(number.eps)}", number.dataset, f"`{label}`", f"{100 * number.value:.2f}",
                     *_beside(number, found), percent(accuracy(measured.cell(number.dataset, label, "", 0))),
                     image_counts([result]),
                 ]
@@ -100,7 +103,7 @@ def _table_2(measured: Measured) -> list[Table]:
     note = (
         "The paper's setting is a code of length 10 under noise of deviation 1; the other auto-encoder has a longer, "
         "less noisy one, and is set against the same published figure. *Clean*: accuracy on clean images, which the "
-        "paper does not give."
+        f"paper does not give. \\* {ONE_STEP}"
     )
     return [Table("standard protocol", headers, rows, note, words=3)] if rows else []
 
@@ -140,10 +143,7 @@ def _table_3(measured: Measured) -> list[Table]:
     headers = [
         "row", "defense", "published", "measured", "difference", "clean", "published s", "p50 s", "timed on", "n",
     ]  # fmt: skip
-    note = (
-        "Latency: the purifier alone, one image at a time, median. FGSM .60 says little of robustness (see the note "
-        "on Table 1a); what the same defenses keep against an attacker who sees them is in the last table."
-    )
+    note = f"FGSM of size .60. Latency: the purifier alone, one image at a time, median. {ONE_STEP}"
     return [Table("mnist", headers, rows, note, words=2)] if rows else []
 
 
@@ -158,49 +158,84 @@ def _seconds(value: float | None) -> str:
 
 
 def _matrix(measured: Measured) -> list[Table]:
+    """Return, for each dataset, one table an attack, and one of mean and worst over all of their columns."""
     made = []
     for dataset in DATASETS:
         board = measured.board(dataset)
-        if board is None:
+        labels = _auto_encoders(board)
+        columns = _shared_columns(board, labels) if board else []
+        if board is None or len(labels) < 2 or not columns:
             continue
-        labels = [label for label, row in board.rows.items() if _name(row) in ("none", "cae", "cae_multi")]
-        columns = _matrix_columns(board, labels)
-        if len(labels) < 2 or not columns:
-            continue
-        rows = []
-        for label in labels:
-            cells = [measured.cell(dataset, label, attack, eps) for attack, eps in columns]
-            found = [accuracy(result) for result in (board.rows[label].clean, *cells)]
-            rows.append([f"`{label}`", *map(percent, found), *_mean_and_worst(found), image_counts(cells)])
-        headers = ["defense", "clean", *(f"{attack} {eps:g}" for attack, eps in columns), "mean", "worst", "n"]
-        note = (
-            "Gray-box. *Mean* and *worst* are over the columns, clean images among them: a column is an attacker, and "
-            "these say how an auto-encoder fares against one that it was not trained on."
-        )
-        made.append(Table(dataset, headers, rows, note))
+        found = {label: _matrix_row(board.rows[label], columns) for label in labels}
+        n = min(len(means) for row in found.values() for means in row)
+        estimates = {label: [estimate(means[:n]) for means in row] for label, row in found.items()}
+        for attack in dict.fromkeys(attack for attack, _ in columns):
+            mine = [i for i, (name, _) in enumerate(columns, start=1) if name == attack]
+            headers = ["defense", "clean", *(_size(columns[i - 1][1]) for i in mine), "n"]
+            rows = [
+                [f"`{label}`", *(percent(row[i]) for i in (0, *mine)), f"{n:,}"] for label, row in estimates.items()
+            ]
+            made.append(Table(f"{dataset}: {attack}", headers, rows, _marked_note(columns[i - 1][1] for i in mine)))
+        made.append(_mean_and_worst(dataset, columns, estimates, n))
     return made
 
 
-def _matrix_columns(board: Board, labels: Sequence[str]) -> list[tuple[str, float]]:
-    """Return the attacks that every auto-encoder met."""
-    met = [set(_grayboxes(board.rows[label])) for label in labels]
+def _auto_encoders(board: Board | None) -> list[str]:
+    """Return the rows of the matrix: the classifier alone, and the auto-encoders that were judged on clean images."""
+    rows = board.rows.items() if board else ()
+    wanted = ("none", "cae", "cae_multi")
+    return [label for label, row in rows if _name(row) in wanted and row.clean is not None and row.clean.ok]
+
+
+def _shared_columns(board: Board, labels: Sequence[str]) -> list[tuple[str, float]]:
+    """Return the attacks, with their sizes, that every one of the rows met."""
+    met = [
+        {place for place, results in _grayboxes(board.rows[label]).items() if any(result.ok for result in results)}
+        for label in labels
+    ]
     return sorted(set.intersection(*met)) if met else []
 
 
-def _mean_and_worst(found: Sequence[Estimate | None]) -> list[str]:
-    values = [estimate.value for estimate in found if estimate is not None]
-    if len(values) < len(found):
-        return [MISSING, MISSING]
-    return [f"{100 * sum(values) / len(values):.1f}", f"{100 * min(values):.1f}"]
+def _matrix_row(row: Row, columns: Sequence[tuple[str, float]]) -> list[Means]:
+    """Return each image's share of right draws, on clean images and under each attack, of the largest results."""
+    cells = _grayboxes(row)
+    attacked = [max((r for r in cells[place] if r.ok), key=lambda r: r.n) for place in columns]
+    return [*([row.clean.means] if row.clean else []), *(result.means for result in attacked)]
+
+
+def _mean_and_worst(
+    dataset: str, columns: Sequence[tuple[str, float]], estimates: Mapping[str, Sequence[Estimate]], n: int
+) -> Table:
+    counted = [0, *(i for i, (name, eps) in enumerate(columns, start=1) if name in PAPERS and eps <= LARGEST_TRAINED)]
+    rows = []
+    for label, row in estimates.items():
+        values = [row[i].value for i in counted]
+        rows.append([f"`{label}`", f"{100 * sum(values) / len(values):.1f}", f"{100 * min(values):.1f}", f"{n:,}"])
+    over = ", ".join(f"{name} {eps:g}" for name, eps in (columns[i - 1] for i in counted[1:]))
+    note = (
+        f"Over clean images and {over}: an attacker a column, gray-box. Beyond {LARGEST_TRAINED:g}, the largest size "
+        "that an auto-encoder was trained on, columns are shown and not counted; controls neither."
+    )
+    return Table(f"{dataset}: mean and worst column", ["defense", "mean", "worst", "n"], rows, note)
+
+
+def _size(eps: float) -> str:
+    return f"{eps:g}{'*' if eps >= ONE_STEP_LIMIT else ''}"
+
+
+def _marked_note(sizes: Iterable[float]) -> str:
+    return f"\\* {ONE_STEP}" if any(eps >= ONE_STEP_LIMIT for eps in sizes) else ""
 
 
 def _adaptive(measured: Measured) -> list[Table]:
     made = []
     for dataset in DATASETS:
         board = measured.board(dataset)
-        table = audit_tables.by_threat(board) if board is not None and board.adaptive else None
-        if table is not None:
-            made.append(Table(dataset, table.headers, table.rows, table.note, table.words))
+        if board is None or not board.adaptive:
+            continue
+        for table in (audit_tables.by_threat(board), audit_tables.how(board), audit_tables.verdicts(board)):
+            if table is not None:
+                made.append(replace(table, title=f"{dataset}: {table.title[0].lower()}{table.title[1:]}"))
     return made
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from leaderboard import aggregate, audit, boards
 from leaderboard.aggregate import accuracy, paired, robust_accuracy, votes
 from leaderboard.boards import INFORMS, Board, Column, Row
-from leaderboard.result import Result
+from leaderboard.result import STANDARD, Result
 from leaderboard.statistics import Estimate
 
 MISSING = "—"
@@ -42,10 +42,14 @@ def failures(results: Iterable[Result]) -> Table | None:
     causes: dict[tuple[str, str, str], list[str]] = {}
     for r in failed:
         cell = "latency" if r.kind == "latency" else f"{r.attack} {r.eps:g}" if r.attack else "clean"
-        causes.setdefault((f"`{r.defense}`", f"{r.dataset}, {r.classifier}", r.error or ""), []).append(cell)
+        causes.setdefault((f"`{r.defense}`", _where(r), r.error or ""), []).append(cell)
     rows = [[defense, where, ", ".join(cells), error] for (defense, where, error), cells in causes.items()]
     headers = ["defense", "where", "cells", "error"]
     return Table(f"{len(failed)} failed cells", headers, rows, words=len(headers)) if rows else None
+
+
+def _where(result: Result) -> str:
+    return ", ".join([result.dataset, result.classifier, *([] if result.protocol == STANDARD else [result.protocol])])
 
 
 def summary(board: Board) -> Table:

@@ -12,6 +12,7 @@ from benchmark.fitting import fit_classifier
 from benchmark.pruning import Pruning
 from benchmark.registries import CLASSIFIERS
 from benchmark.training import Settings, Training
+from defenses.errors import UserError
 
 
 def multiply_adds(model, shape) -> int:
@@ -107,11 +108,24 @@ def test_the_epoch_kept_is_pruned_to_the_end():
     assert training.best["epoch"] >= 3
 
 
+def test_too_few_epochs_to_prune_in_are_refused():
+    with pytest.raises(UserError, match="leaves no epoch that is pruned to the end: give at least 2"):
+        Pruning(nn.Conv2d(1, 8, 3), 0.9, epochs=1)
+
+
+def test_a_classifier_without_convolutions_is_trained_too():
+    pruning = Pruning(nn.Linear(2, 2), 0.0, epochs=1)
+    pruning.begin(0)
+    pruning.apply()
+    assert pruning.complete(0)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_imagenet_weights_are_taken_over(monkeypatch, channels):
-    pretrained = torchvision.models.vgg16_bn(weights=None)
-    monkeypatch.setattr(torchvision.models, "vgg16_bn", lambda weights: pretrained)
+    make, pretrained = torchvision.models.vgg16_bn, torchvision.models.vgg16_bn(weights=None)
+    monkeypatch.setattr(torchvision.models, "vgg16_bn", lambda weights: pretrained if weights else make())
     model = CLASSIFIERS.create("vgg16[init=imagenet]", (channels, 32, 32), 10)
+    assert not torch.equal(model.features[3].weight, pretrained.features[3].weight)
     model.initialise()
     first = model.features[0].weight.sum(dim=1)
     assert torch.allclose(first, pretrained.features[0].weight.sum(dim=1), atol=1e-5)

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 import torch
+from conftest import PLUGINS
 from torch import nn
 
 from attacks import guard
-from benchmark.classifiers import Unsettled
+from benchmark.classifiers import AlwaysTraining
 from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
-from leaderboard import audit
 from leaderboard.boards import boards
 from leaderboard.store import Store
 from leaderboard.tables import ranked
 
+UNSTEADY = str(PLUGINS / "unsteady.py")
 RUN = (
-    "--protocol", "as-released", "--classifier", "unsteady", "--dataset", "mnist", "--plugin", "unsteady.py",
+    "--protocol", "as-released", "--classifier", "unsteady", "--dataset", "mnist", "--plugin", UNSTEADY,
     "--attacks", "fgsm_released,pgd_released[steps=4,alpha=0.1]", "--threat", "graybox", "--eps", "0.3", "-n", "20",
     "--defenses", "binarize", "--no-latency",
 )  # fmt: skip
-PLUGIN = """
-import torch
-from torch import nn
-from benchmark.classifiers import Classifier
-from benchmark.registries import register_classifier
-
-
-@register_classifier("unsteady")
-class Unsteady(Classifier):
-    '''Draws in training mode.'''
-
-    trained = False
-
-    def __init__(self, shape, num_classes):
-        super().__init__()
-        torch.manual_seed(0)
-        self.layers = nn.Sequential(nn.Conv2d(shape[0], 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(0.5))
-        self.head = nn.Linear(4 * (shape[1] - 2) * (shape[2] - 2), num_classes)
-
-    def forward(self, x):
-        return self.head(self.layers(x))
-"""
 
 
 @pytest.fixture
@@ -84,14 +64,16 @@ def test_sizes_made_together_are_those_made_alone(images, linear):
                for x_adv, eps in zip(together, (0.1, 0.4), strict=True))  # fmt: skip
 
 
-def test_a_classifier_that_is_unsettled_stays_so_and_keeps_its_statistics():
+def test_nothing_takes_it_out_of_training_mode_and_its_statistics_stay():
     inner = CLASSIFIERS.create("conv8", (1, 32, 32), 10)
     inner.spec = CLASSIFIERS.spec("conv8")
-    unsettled, before = Unsettled(inner).eval(), {k: v.clone() for k, v in inner.state_dict().items()}
-    assert unsettled.training and inner.training
+    steady, before = AlwaysTraining(inner.eval()), {k: v.clone() for k, v in inner.state_dict().items()}
+    assert steady.training and inner.training
+    assert steady.eval().training and inner.training
     x = torch.rand(4, 1, 32, 32)
-    with guard.eval_mode(unsettled):
-        assert not torch.equal(unsettled(x), unsettled(x))
+    with guard.eval_mode(steady):
+        assert not torch.equal(steady(x), steady(x))
+    assert not torch.equal(steady(x), steady(x)), "verdicts are in training mode too"
     assert all(torch.equal(value, before[name]) for name, value in inner.state_dict().items())
 
 
@@ -119,20 +101,48 @@ def test_images_can_be_had_at_32_pixels():
     assert images.x.min() >= 0 and images.x.max() <= 1
 
 
-def test_its_rows_stand_apart(bench, tmp_path):
-    (tmp_path / "unsteady.py").write_text(PLUGIN)
+@pytest.fixture
+def released(bench, tmp_path):
+    """A store of rows under the protocol, before a classifier that draws in training mode."""
     status, _, err = bench("run", *RUN, "--out", "results")
     assert status == 0, err
-    (board,) = boards(Store(tmp_path / "results").results())
+    return tmp_path / "results"
+
+
+def test_its_rows_stand_apart(released):
+    (board,) = boards(Store(released).results())
     assert (board.dataset, board.protocol) == ("mnist[pixels=32]", "as-released")
     assert not any(board.candidates(eps) for eps in (0.0, 0.3))
     assert {rank for rank, _ in ranked(board)} == {"—"}
-    assert not any(audit.stands(board, row) for row in board.rows.values())
-    page = (tmp_path / "results" / "README.md").read_text()
+    page = (released / "README.md").read_text()
     assert "these rows enter no worst case" in page and "| rank" not in page
-    before = page
+    assert not list(released.glob("figures/*"))
+
+
+def test_the_same_command_gives_the_same_figures(bench, released):
+    before = _figures((released / "README.md").read_text())
     assert bench("run", *RUN, "--out", "results", "--force")[0] == 0
-    assert _figures((tmp_path / "results" / "README.md").read_text()) == _figures(before)
+    assert _figures((released / "README.md").read_text()) == before
+
+
+def test_a_size_that_is_added_later_is_the_one_made_at_once(bench, released):
+    sizes = [*RUN[: RUN.index("--eps")], "--eps", "0.1,0.3", *RUN[RUN.index("--eps") + 2 :]]
+    assert bench("run", *sizes, "--out", "at_once")[0] == 0
+    later, at_once = ({r.key: r for r in Store(path).results()} for path in (released, released.parent / "at_once"))
+    assert set(later) < set(at_once)
+    assert all(r.adversarial_set == at_once[key].adversarial_set for key, r in later.items())
+
+
+def test_protocols_are_not_compared_with_one_another(bench, released):
+    words = [{"as-released": "as-released-eval"}.get(word, word) for word in RUN]
+    assert bench("run", *words, "--out", "results")[0] == 0
+    assert len(boards(Store(released).results())) == 2
+    status, out, _ = bench("compare", "none", "binarize", "--out", "results")
+    assert (status == 0 and "10 shared cells, 0 without" in " ".join(out.split())) or "0 without a counterpart" in out
+    assert bench("export", "results", "cells.csv")[0] == 0
+    table = pd.read_csv(released.parent / "cells.csv")
+    assert set(table["protocol"]) == {"as-released", "as-released-eval"}
+    assert not table.duplicated(["dataset", "classifier", "protocol", "defense", "attack", "eps"]).any()
 
 
 def _figures(page):
@@ -140,11 +150,11 @@ def _figures(page):
 
 
 def test_an_attack_that_leaves_the_box_needs_a_protocol_that_lets_it(bench):
-    status, _, err = bench("run", "--attacks", "pgd_released", "--threat", "graybox", "-n", "10", "--out", "r")
+    words = ("--attacks", "pgd_released[clip=true]", "--threat", "graybox", "-n", "10", "--out", "r")
+    status, _, err = bench("run", *words)
     assert status == 2
-    assert err == (
-        "bench: attack 'pgd_released' leaves the box [0, 1]: it needs --protocol as-released, as-released-eval\n"
-    )
+    free = "as-released, as-released-eval"
+    assert err == f"bench: attack 'pgd_released[clip=true]' leaves the box [0, 1]: it needs --protocol {free}\n"
 
 
 @pytest.mark.parametrize(
@@ -152,6 +162,10 @@ def test_an_attack_that_leaves_the_box_needs_a_protocol_that_lets_it(bench):
     [
         (("--protocol", "as-releasd"), "unknown protocol 'as-releasd'; did you mean 'as-released'?"),
         (("--protocol", "as-released", "--threat", "bpda"), "protocol 'as-released' knows gray-box attacks only"),
+        (
+            ("--protocol", "as-released", "--threat", "graybox", "--dataset", "mnist[pixels=64]"),
+            "the protocol has images of 32 pixels a side: mnist[pixels=64] asks for others",
+        ),
     ],
 )
 def test_what_cannot_be_had_is_one_line(bench, words, says):

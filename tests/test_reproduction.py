@@ -13,10 +13,11 @@ from make_results import ENVIRONMENT, latency, result
 from benchmark import reproduction, zoo
 from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
 from defenses.base import as_defense
-from leaderboard import mandal2023
+from leaderboard import mandal2023, reproduction_figures
+from leaderboard import reproduction as pages
 from leaderboard.boards import boards
 from leaderboard.reproduction_tables import TABLES, Measured
-from leaderboard.store import Store
+from leaderboard.store import EXAMPLES, Store
 
 CPU = torch.device("cpu")
 PGD_OPTIONS = {"against": "pgd", "eps": 0.15, "latent_dim": 10, "noise": 1.0}
@@ -53,27 +54,36 @@ def test_every_size_of_the_paper_is_run():
         assert {n.eps for n in mandal2023.of_table(table)} == {0, *sizes}
 
 
-@pytest.mark.parametrize("part", reproduction.PARTS, ids=lambda part: f"{part.table}-{part.asked['attacks'][0]}")
+@pytest.mark.parametrize("part", reproduction.PARTS, ids=lambda part: f"{part.table}-{part.asked.get('attacks')}")
 def test_every_part_names_what_there_is(part):
-    asked = reproduction.configured(part, None, None, CPU, latency=True)
-    assert asked is not None and asked.n == part.n_cpu
+    asked = reproduction.configured(part, "mnist", None, CPU, latency=True)
+    assert asked is not None and asked.n == part.n_cpu and asked.datasets == ("mnist",)
     for registry, texts in ((DEFENSES, asked.defenses), (ATTACKS, asked.attacks), (CLASSIFIERS, asked.classifiers)):
         for text in texts:
             registry.spec(text)
 
 
+def test_attackers_who_see_the_purifier_have_attacks_of_their_own():
+    part = next(part for part in reproduction.PARTS if part.table == "adaptive")
+    asked = reproduction.configured(part, "mnist", None, CPU, latency=True)
+    assert asked.attacks_of("cae", "whitebox") == ("pgd[steps=20]",)
+    assert asked.attacks_of("cae", "blackbox") == ("square[queries=500]",)
+    assert asked.attacks_of("defensegan", "blackbox") == ("square[queries=200]",)
+    assert (asked.n_of("cae", "bpda"), asked.n_of("defensegan", "bpda")) == (200, 50)
+
+
 def test_fewer_images_are_fewer_for_slow_defenses_too():
     part = next(part for part in reproduction.PARTS if part.budget)
-    assert reproduction.configured(part, None, None, CPU, latency=True).n_of("defensegan") == 50
-    few = reproduction.configured(part, None, 20, CPU, latency=True)
+    assert reproduction.configured(part, "mnist", None, CPU, latency=True).n_of("defensegan") == 50
+    few = reproduction.configured(part, "mnist", 20, CPU, latency=True)
     assert (few.n, few.n_of("defensegan")) == (20, 20)
-    on_gpu = reproduction.configured(part, None, None, torch.device("cuda"), latency=True)
+    on_gpu = reproduction.configured(part, "mnist", None, torch.device("cuda"), latency=True)
     assert on_gpu.n_of("defensegan") == 1000
 
 
 def test_a_part_without_the_dataset_is_left_out():
     part = next(part for part in reproduction.PARTS if part.table == "3")
-    assert reproduction.configured(part, ["fashion_mnist"], None, CPU, latency=True) is None
+    assert reproduction.configured(part, "fashion_mnist", None, CPU, latency=True) is None
 
 
 def test_table_1_sets_both_protocols_beside_the_published_figure():
@@ -96,8 +106,8 @@ def test_table_2_takes_each_auto_encoder_under_its_own_attack():
         results += [measured(label, *attack, (1, 1, 1, 1), options=options) for attack in attacks]
     (table,) = made("2", *results)
     assert [row[:3] for row in table.rows] == [
-        ["fgsm 0.6", "mnist", "`none`"],
-        ["fgsm 0.6", "mnist", "`cae`"],
+        ["fgsm 0.6*", "mnist", "`none`"],
+        ["fgsm 0.6*", "mnist", "`cae`"],
         ["pgd 0.15", "mnist", "`none`"],
         ["pgd 0.15", "mnist", "`cae[against=pgd,eps=0.15]`"],
     ]
@@ -119,11 +129,46 @@ def test_the_matrix_gives_mean_and_worst_over_columns_that_all_rows_met():
     for label, options, right in (("none", {}, 1), ("cae", FGSM_OPTIONS, 3)):
         verdicts = [1] * right + [0] * (4 - right)
         results.append(measured(label, options=options))
-        results += [measured(label, *attack, verdicts, options=options) for attack in (("fgsm", 0.3), ("pgd", 0.15))]
+        for attack in (("fgsm", 0.3), ("fgsm", 1.0), ("pgd", 0.15), ("grey", 0.6)):
+            results.append(measured(label, *attack, verdicts, options=options))
     results.append(measured("cae", "fgsm", 0.6, (0, 0, 0, 0), options=FGSM_OPTIONS))
-    (table,) = made("matrix", *results)
-    assert table.headers == ["defense", "clean", "fgsm 0.3", "pgd 0.15", "mean", "worst", "n"]
-    assert [row[-3:-1] for row in table.rows] == [["41.7", "25.0"], ["75.0", "75.0"]]
+    fgsm, grey, pgd, summary = made("matrix", *results)
+    assert [t.title for t in (fgsm, grey, pgd)] == ["mnist: fgsm", "mnist: grey", "mnist: pgd"]
+    assert fgsm.headers == ["defense", "clean", "0.3", "1*", "n"] and "bounds nothing" in fgsm.note
+    assert summary.rows == [["`none`", "41.7", "25.0", "4"], ["`cae`", "75.0", "75.0", "4"]]
+
+
+def test_the_matrix_is_over_the_same_images():
+    many = {"clean": (1, 1, 1, 1, 0, 0, 0, 0)}
+    results = [measured("none", **many), measured("none", "fgsm", 0.3, (0, 0, 0, 0, 1, 1, 1, 1), **many)]
+    results += [measured("cae", options=FGSM_OPTIONS), measured("cae", "fgsm", 0.3, (1, 1, 1, 1), options=FGSM_OPTIONS)]
+    fgsm, _ = made("matrix", *results)
+    assert [column(fgsm, "n", row) for row in (0, 1)] == ["4", "4"]
+    assert column(fgsm, "clean", 0).startswith("100.0") and column(fgsm, "0.3", 0).startswith("0.0")
+
+
+def test_another_split_is_not_taken_for_the_papers():
+    assert (
+        made("1a", measured(attack="fgsm", eps=0.1, adversarial=(1, 1, 1, 0), dataset="mnist[split=validation]")) == []
+    )
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_few_images_are_drawn_too(tmp_path, count):
+    few = {name: np.zeros((count, 1, 28, 28), np.uint8) for name in EXAMPLES}
+    more = {name: np.zeros((8, 1, 28, 28), np.uint8) for name in EXAMPLES}
+    assert reproduction_figures.samples({"mnist": few, "fashion_mnist": more}, tmp_path / "samples.png")
+    assert reproduction_figures.sizes({"mnist": {0.1: few, 0.2: more}}, tmp_path / "sizes.png")
+    assert reproduction_figures.reconstructions({("mnist", "fgsm", 0.6): few}, tmp_path / "reconstructions.png")
+
+
+def test_a_folder_of_other_results_is_left_alone(bench, tmp_path):
+    store = Store(tmp_path / "results")
+    store.prepare()
+    store.record_command("bench run --attacks fgsm")
+    status, _, err = bench("reproduce", "--table", "1a", "--out", "results", "--dry-run")
+    assert status == 2 and err == "bench: --out 'results' holds the results of other commands: give another folder\n"
+    assert not pages.owns(store)
 
 
 def test_the_page_of_such_a_store_is_this_one_and_draws_the_papers_figures(tmp_path, bench):
@@ -154,6 +199,7 @@ def test_the_page_of_such_a_store_is_this_one_and_draws_the_papers_figures(tmp_p
         (("--figure", "5"), "unknown figure '5'"),
         (("--dataset", "cifar10"), "unknown dataset of the paper: 'cifar10'"),
         (("--table", "1a", "-n", "0"), "-n must be at least 1, not 0"),
+        (("--table", "3", "--dataset", "fashion_mnist"), "the paper has table 3 not on fashion_mnist"),
     ],
 )
 def test_what_cannot_be_had_is_one_line(bench, words, says):
@@ -202,4 +248,5 @@ def test_without_the_released_codes_classifier_its_part_is_left_out(bench, monke
     monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
     status, out, err = bench("reproduce", "--table", "1a", "-n", "2", "--dry-run")
     assert status == 0 and out == "0 of 0 cells to compute.\n"
-    assert "left out: no weights for classifier 'conv8'" in err and "bench train classifier conv8" in err
+    assert err.count("left out: no weights for classifier 'conv8'") == 2
+    assert "bench train classifier conv8 --dataset fashion_mnist" in err

@@ -235,6 +235,31 @@ def test_a_classifier_is_scored_as_it_is_stored(bench, tmp_path):
     assert evaluate_accuracy(model, first, CPU) == pytest.approx(entry.validation["accuracy"], abs=1e-6)
 
 
+def test_what_decides_the_first_weights_is_what_it_was():
+    """Every shipped file's command starts from weights that are keyed by these settings."""
+    assert Settings(epochs=1, batch_size=2).recipe == {
+        "epochs": 1, "batch_size": 2, "seed": 0, "patience": None, "limit": None, "precision": "float32",
+    }  # fmt: skip
+
+
+def test_a_dataset_is_trained_on_as_it_is_published(bench):
+    status, _, err = bench("train", "classifier", "model_a", "--dataset", "mnist[pixels=32]")
+    assert status == 2
+    assert err == "bench: bench train takes a dataset as it is published: mnist, not mnist[pixels=32]\n"
+
+
+def test_a_defense_is_scored_as_it_is_stored(shapes, cae):
+    training, defense = make_training(shapes, epochs=2, storage="int8"), cae()
+    scored = []
+    report = training.report
+    training.report = lambda score, **metrics: (scored.append(weights_of(defense)), report(score, **metrics))
+    before = defense._score
+    defense._score = lambda *args: (scored.append(weights_of(defense)), before(*args))[1]
+    defense.fit(training)
+    rounded, exact = scored[:2]
+    assert not torch.equal(rounded, exact) and torch.allclose(rounded, exact, atol=0.05)
+
+
 def test_a_file_is_stored_in_one_way(bench):
     status, _, err = bench("train", "classifier", "model_a", "--half", "--int8")
     assert status == 2 and "not allowed with" in err and err.count("\n") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+import torch
 from rich.console import Console
 
 from benchmark import console, executor, grid, reproduction
@@ -12,34 +13,45 @@ from benchmark.cells import Plan
 from benchmark.commands.record import command_line
 from benchmark.environment import pick_device
 from benchmark.reproduction import FIGURES, PARTS, TABLES
+from benchmark.zoo import MissingWeightsError
 from defenses.errors import UserError, unknown_name
 from defenses.spec import split_list
 from leaderboard import reproduction as pages
 from leaderboard import tables
 from leaderboard.reproduction_tables import DATASETS
+from leaderboard.result import Result
 from leaderboard.store import Store
 
 
 def run(args: argparse.Namespace) -> int:
     """Compute what the store lacks of the tables asked for, and write the page. Status 1 if a cell failed."""
     wanted = _tables(args)
-    plans = _plans(args, wanted)
     store = Store(args.out)
+    if store.commands() and not pages.owns(store):
+        raise UserError(f"--out {str(args.out)!r} holds the results of other commands: give another folder")
+    device = pick_device(args.device or "auto")
+    plans = _plans(args, wanted, device)
+    cells = {cell.key for plan in plans for cell in plan.cells}
+    missing = {cell.key for plan in plans for cell in executor.missing_cells(plan, store)}
     if args.dry_run:
-        missing = sum(len(executor.missing_cells(plan, store)) for plan in plans)
-        print(f"{missing} of {sum(len(plan.cells) for plan in plans)} cells to compute.")
+        print(f"{len(missing)} of {len(cells)} cells to compute.")
         return 0
     store.prepare()
-    todo = sum(len(plan.cells) if args.force else len(executor.missing_cells(plan, store)) for plan in plans)
-    screen, failed, computed = Console(file=sys.stdout), [], 0
-    device = pick_device(args.device or "auto")
-    with console.RunProgress(screen, todo) as progress:
-        for plan in plans:
-            outcome = executor.execute(plan, store, device, args.force, progress)
-            computed += outcome.computed
-            failed += outcome.failed
-    if computed:
+    if missing or args.force:
         store.record_command(command_line("reproduce", args))
+    screen, failed, computed = Console(file=sys.stdout), [], 0
+    try:
+        with console.RunProgress(screen, len(cells if args.force else missing)) as progress:
+            for plan in plans:
+                outcome = executor.execute(plan, store, device, args.force, progress)
+                computed += outcome.computed
+                failed += outcome.failed
+    finally:
+        console.tell_set_aside(store)
+    return _show(screen, store, wanted, computed, failed)
+
+
+def _show(screen: Console, store: Store, wanted: list[str], computed: int, failed: list[Result]) -> int:
     written = pages.write(store)
     for table in pages.tables(list(store.results()), wanted):
         for piece in tables.pieces(tables.brief(table), screen.width):
@@ -65,26 +77,30 @@ def _tables(args: argparse.Namespace) -> list[str]:
     return [name for name in TABLES if name in asked or not asked]
 
 
-def _plans(args: argparse.Namespace, wanted: list[str]) -> list[Plan]:
-    datasets = split_list(args.dataset) if args.dataset else None
-    for name in datasets or []:
+def _plans(args: argparse.Namespace, wanted: list[str], device: torch.device) -> list[Plan]:
+    """Lay out every part of the tables, dataset by dataset; one whose classifier nobody trained is left out."""
+    datasets = split_list(args.dataset) if args.dataset else list(DATASETS)
+    for name in datasets:
         if name not in DATASETS:
             raise unknown_name("dataset of the paper:", name, DATASETS)
     if args.n is not None and args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
-    device = pick_device(args.device or "auto")
+    asked = [
+        (part, run)
+        for part in PARTS
+        for dataset in dict.fromkeys(datasets)
+        if part.table in wanted
+        and (run := reproduction.configured(part, dataset, args.n, device, not args.no_latency)) is not None
+    ]
+    if not asked:
+        raise UserError(f"nothing to reproduce: the paper has table {', '.join(wanted)} not on {', '.join(datasets)}")
     found = []
-    for part in PARTS:
-        asked = reproduction.configured(part, datasets, args.n, device, not args.no_latency)
-        if part.table not in wanted or asked is None:
-            continue
+    for part, run in asked:
         try:
-            plan = grid.plan(asked, device, args.data_dir, args.zoo)
-        except UserError as error:
+            found.append(grid.plan(run, device, args.data_dir, args.zoo))
+        except MissingWeightsError as error:
             if not part.needs_training:
                 raise
-            console.warn([f"Table {part.table} under the released code's protocol is left out: {error}"])
-            continue
-        console.warn(plan.warnings)
-        found.append(plan)
+            console.warn([f"table {part.table} under the released code's protocol is left out: {error}"])
+    console.warn(dict.fromkeys(warning for plan in found for warning in plan.warnings))
     return found

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         with console.RunProgress(screen, todo) as progress:
             outcome = executor.execute(plan, store, device, args.force, progress)
     finally:
-        _say_what_was_set_aside(store)
+        console.tell_set_aside(store)
     if outcome.computed:
         store.record_command(command_line("run", args))
     return report(screen, store, plan, outcome)
@@ -72,11 +72,6 @@ def report(screen: Console, store: Store, plan: Plan, outcome: executor.Outcome)
     return 1 if failed else 0
 
 
-def _say_what_was_set_aside(store: Store) -> None:
-    for path, reason in store.set_aside:
-        print(f"bench: set aside {path}: {reason}", file=sys.stderr)
-
-
 def _dry_run(plan: Plan, store: Store, device: torch.device) -> int:
     missing = executor.missing_cells(plan, store)
     due = {cell.key for cell in missing}
@@ -91,7 +86,7 @@ def _dry_run(plan: Plan, store: Store, device: torch.device) -> int:
     for group in plan.groups:
         for line in dict.fromkeys(_described(cells) for cells in by_attack(group.cells)):
             print(f"{group.dataset.spec.label}: {line}")
-    _say_what_was_set_aside(store)
+    console.tell_set_aside(store)
     spent = estimate.seconds(plan, missing, device)
     print(f"{len(missing)} of {len(plan.cells)} cells to compute on {device.type}, about {_duration(spent)}.")
     return 0

@@ -29,6 +29,8 @@ def run(args: argparse.Namespace, extra: list[str]) -> int:
     spec = registry.spec(args.name, **options)
     _refuse_options_of_use(registry.get(spec.name), spec.name, options)
     dataset = DATASETS.create(args.dataset)
+    if dataset.spec.label != dataset.spec.name:
+        raise UserError(f"bench train takes a dataset as it is published: {dataset.spec.name}, not {args.dataset}")
     device = pick_device(args.device)
     folder = args.zoo or user_zoo()
     folder.mkdir(parents=True, exist_ok=True)
