@@ -178,7 +178,7 @@ def test_bench_train_defense_puts_weights_into_the_zoo_that_bench_run_finds(benc
 @pytest.mark.parametrize("what", ["classifier model_a", "defense defensegan", "defense puvae"])
 def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(what, tmp_path):
     """Real models on real images, killed with SIGKILL after the first epoch."""
-    words = ["train", *what.split(), "--limit", "300", "--epochs", "2", "--batch-size", "60"]
+    words = ["train", *what.split(), "--limit", "300", "--validation", "300", "--epochs", "2", "--batch-size", "60"]
     command = [sys.executable, "-m", "benchmark.cli", *words]
 
     def environment(name: str) -> dict[str, str]:
