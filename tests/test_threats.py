@@ -145,7 +145,7 @@ def test_a_threat_that_no_attack_fits_is_said(run):
 
 def test_a_substitute_without_weights_is_left_out_and_said(bench, tmp_path):
     config = tmp_path / "transfer.toml"
-    config.write_text('substitute = "vgg16"\nthreats = ["transfer"]\ndefenses = []\nreferences = ["none"]\n')
+    config.write_text('substitute = "conv8"\nthreats = ["transfer"]\ndefenses = []\nreferences = ["none"]\n')
     status, _, err = bench("run", "--config", config, "-n", "8", "--attacks", "fgsm", "--eps", "0.1", "--no-latency")
     assert status == 0
     assert "mnist is judged without transfer" in err
