@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
-from leaderboard import tables
+from leaderboard import terminal
 from leaderboard.boards import Board
 from leaderboard.result import Result
 from leaderboard.store import Store
@@ -81,7 +81,7 @@ def tell_set_aside(store: Store) -> None:
 def show_boards(console: Console, boards: Sequence[Board]) -> None:
     """Print each board: what a row is and costs, and its accuracy under every attack at every size."""
     for board in boards:
-        for table in tables.overview(board, console.width):
+        for table in terminal.overview(board, console.width):
             show(console, table)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from leaderboard.result import STANDARD, Result
+from leaderboard.result import STANDARD, Result, place
 
 REFERENCE = "none"
 """The row every table starts with."""
@@ -74,7 +74,7 @@ class Board:
     @property
     def title(self) -> str:
         """What the board is called."""
-        return ", ".join([self.dataset, self.classifier, *([] if self.protocol == STANDARD else [self.protocol])])
+        return ", ".join(place(self.dataset, self.classifier, self.protocol))
 
     @property
     def mark(self) -> float:

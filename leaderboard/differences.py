@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from leaderboard.boards import current, threat_of
-from leaderboard.result import STANDARD, Result
+from leaderboard.result import Result
 from leaderboard.statistics import compare, holm
 from leaderboard.tables import Table, p_text
 
@@ -28,13 +28,12 @@ def between_defenses(results: Iterable[Result], first: str, second: str) -> Tabl
 
 
 def _cell_place(result: Result) -> Place:
-    return (*_attack_place(result)[:3], result.defense, *_attack_place(result)[3:])
+    return (*_attack_place(result)[:2], result.defense, *_attack_place(result)[2:])
 
 
 def _attack_place(result: Result) -> Place:
     attack = f"{result.attack} ({threat_of(result)})" if result.attack else "clean"
-    where = result.dataset if result.protocol == STANDARD else f"{result.dataset} ({result.protocol})"
-    return (where, result.classifier, f"seed {result.seed}", attack, result.eps)
+    return (", ".join(result.place), f"seed {result.seed}", attack, result.eps)
 
 
 def _by_place(results: Iterable[Result], place: Callable[[Result], Place]) -> dict[Place, Result]:

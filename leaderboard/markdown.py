@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from leaderboard import audit_tables, tables
 from leaderboard.boards import Board, Row, boards
-from leaderboard.result import STANDARD, Result
+from leaderboard.result import STANDARD, Result, place
 from leaderboard.store import file_stem
 from leaderboard.tables import Table
 
@@ -95,8 +95,7 @@ def _apart(board: Board) -> str:
 
 def board_name(board: Board) -> str:
     """Return the name that a board's figures are filed under."""
-    words = [board.dataset, board.classifier, *([] if board.protocol == STANDARD else [board.protocol])]
-    return f"{file_stem(words)}-seed{board.seed}"
+    return f"{file_stem(place(board.dataset, board.classifier, board.protocol))}-seed{board.seed}"
 
 
 def _how(results: Sequence[Result]) -> str:

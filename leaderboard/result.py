@@ -121,6 +121,11 @@ class Result:
         return str(self.identity.get("protocol", STANDARD))
 
     @property
+    def place(self) -> tuple[str, ...]:
+        """What stands together: dataset, classifier, and the protocol, if it is not the standard one."""
+        return place(self.dataset, self.classifier, self.protocol)
+
+    @property
     def attack(self) -> str | None:
         """Label of the attack; None for a cell of clean images only."""
         attack = self.identity.get("attack")
@@ -198,6 +203,11 @@ class Result:
         if found.key != row.get("key"):
             raise ResultError("its key is not the digest of its identity")
         return found
+
+
+def place(dataset: str, classifier: str, protocol: str) -> tuple[str, ...]:
+    """Name what stands together: the protocol only where it is not the standard one."""
+    return (dataset, classifier) if protocol == STANDARD else (dataset, classifier, protocol)
 
 
 def _pack(values: NDArray[np.uint8]) -> str:

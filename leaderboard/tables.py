@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from leaderboard import aggregate, audit, boards
 from leaderboard.aggregate import accuracy, paired, robust_accuracy, votes
 from leaderboard.boards import INFORMS, Board, Column, Row
-from leaderboard.result import STANDARD, Result
+from leaderboard.result import Result
 from leaderboard.statistics import Estimate
 
 MISSING = "—"
@@ -42,14 +41,10 @@ def failures(results: Iterable[Result]) -> Table | None:
     causes: dict[tuple[str, str, str], list[str]] = {}
     for r in failed:
         cell = "latency" if r.kind == "latency" else f"{r.attack} {r.eps:g}" if r.attack else "clean"
-        causes.setdefault((f"`{r.defense}`", _where(r), r.error or ""), []).append(cell)
+        causes.setdefault((f"`{r.defense}`", ", ".join(r.place), r.error or ""), []).append(cell)
     rows = [[defense, where, ", ".join(cells), error] for (defense, where, error), cells in causes.items()]
     headers = ["defense", "where", "cells", "error"]
     return Table(f"{len(failed)} failed cells", headers, rows, words=len(headers)) if rows else None
-
-
-def _where(result: Result) -> str:
-    return ", ".join([result.dataset, result.classifier, *([] if result.protocol == STANDARD else [result.protocol])])
 
 
 def summary(board: Board) -> Table:
@@ -64,7 +59,7 @@ def summary(board: Board) -> Table:
                 rank, f"`{row.defense}`", trained_on(row.newest), percent(accuracy(row.clean)),
                 *(_headline(board, row) if board.adaptive else []),
                 percent(robust_accuracy(row, claimed)), *([_gap(board, row)] if board.adaptive else []),
-                *_latency(row), n,
+                *end_to_end(row), n,
             ]
         )  # fmt: skip
     headers = [
@@ -123,59 +118,9 @@ def _gap(board: Board, row: Row) -> str:
     return MISSING if gap is None else f"{100 * gap:+.1f}"
 
 
-def overview(board: Board, width: int) -> list[Table]:
-    """Point estimates of everything, for a terminal: as many tables of ``width`` characters as it takes."""
-    rows = list(board.rows.values())
-    worst = [robust_accuracy(row, board.candidates(board.mark)) for row in rows]
-    robust = [robust_accuracy(row, board.headline(row, board.mark)) for row in rows]
-    columns = [("clean", [point(accuracy(row.clean)) for row in rows])]
-    for column in board.columns:
-        cells = [point(accuracy(row.cells.get(column))) for row in rows]
-        name = column.attack if column.threat == "graybox" else f"{column.attack}\n{column.threat}"
-        columns.append((f"{name}\n{column.eps:g}", cells))
-    columns.append((f"claimed\n{board.mark:g}", [point(estimate) for estimate in worst]))
-    if board.adaptive:
-        columns.append((f"robust\n{board.mark:g}", [point(estimate) for estimate in robust]))
-    columns.append(("p50\nms", [_latency(row)[0] for row in rows]))
-    headers = ["defense", *(header for header, _ in columns)]
-    body = [[row.defense, *(cells[i] for _, cells in columns)] for i, row in enumerate(rows)]
-    title = f"{board.title}: accuracy (%), gray-box where no threat is named"
-    return pieces(Table(title, headers, body), width)
-
-
-def brief(table: Table) -> Table:
-    """Return a table with point estimates only: their intervals left out."""
-    rows = [[re.sub(r"^([\d.]+) \[.*\]$", r"\1", cell) for cell in row] for row in table.rows]
-    return replace(table, rows=rows, note="")
-
-
-def pieces(table: Table, width: int) -> list[Table]:
-    """Cut a table into as many of ``width`` characters as it takes; each repeats the columns of words."""
-    words = table.words
-    columns = [[header, *(row[i] for row in table.rows)] for i, header in enumerate(table.headers)]
-    named = (max(map(len, column[1:]), default=0) for column in columns[:words])
-    room = width - sum(min(width // (1 + words), longest) + 4 for longest in named)
-    found: list[Table] = []
-    title, rest = table.title, columns[words:]
-    while rest:
-        taken, left = 0, room
-        while taken < len(rest) and (taken == 0 or left >= _width(rest[taken])):
-            left -= _width(rest[taken])
-            taken += 1
-        shown = [*columns[:words], *rest[:taken]]
-        headers, *rows = ([column[i] for column in shown] for i in range(1 + len(table.rows)))
-        found.append(Table(title, headers, rows, words=words))
-        rest, title = rest[taken:], ""
-    return found
-
-
 def point(found: Estimate | None) -> str:
     """Write an estimate in percent."""
     return MISSING if found is None else f"{100 * found.value:.1f}"
-
-
-def _width(column: list[str]) -> int:
-    return max(5, *(len(line) for cell in column for line in cell.splitlines())) + 3
 
 
 def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:
@@ -356,7 +301,8 @@ def image_counts(results: Iterable[Result | None]) -> str:
     return span(sorted({result.n for result in results if result is not None and result.ok}))
 
 
-def _latency(row: Row) -> list[str]:
+def end_to_end(row: Row) -> list[str]:
+    """Write p50 and p90 of purifier and classifier together, in milliseconds, and images/s."""
     timed = row.latency.latency if row.latency else None
     if timed is None:
         return [MISSING, MISSING, MISSING]

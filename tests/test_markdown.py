@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from make_results import latency, result
 
-from leaderboard import markdown, tables
+from leaderboard import markdown, tables, terminal
 from leaderboard.boards import boards
 
 GOLDEN = Path(__file__).parent / "data" / "leaderboard.md"
@@ -68,7 +68,7 @@ def test_a_missing_cell_is_a_dash_and_a_failed_one_an_error(results):
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_the_overview_fits_the_terminal_and_leaves_nothing_out(width, results):
     (board,) = boards(results)
-    made = tables.overview(board, width)
+    made = terminal.overview(board, width)
     assert len(made) == 1 or width < 200
     headers = [header for table in made for header in table.headers[1:]]
     assert headers == ["clean", "fgsm\n0.3", "fgsm\n0.6", "pgd\n0.3", "cw\n1.5", "claimed\n0.3", "p50\nms"]

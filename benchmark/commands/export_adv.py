@@ -7,7 +7,6 @@ import argparse
 from attacks.submitted import Submission
 from benchmark import adversarial
 from defenses.errors import UserError
-from leaderboard.result import STANDARD
 from leaderboard.store import Store, file_stem
 
 
@@ -25,16 +24,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         attack = result.identity["attack"]
         seen = [] if attack["estimator"] in ("bare", "transfer") else [result.defense]
-        apart = [] if result.protocol == STANDARD else [result.protocol]
-        what = [
-            result.dataset,
-            result.classifier,
-            *apart,
-            attack["label"],
-            f"{result.eps:g}",
-            attack["estimator"],
-            *seen,
-        ]
+        what = [*result.place, attack["label"], f"{result.eps:g}", attack["estimator"], *seen]
         name = f"{file_stem(what)}-{key[:8]}"
         Submission(name, result.dataset, "linf", result.eps, made.x_adv).write(args.folder / f"{name}.npz")
         written.add(key)

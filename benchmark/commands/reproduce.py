@@ -17,7 +17,7 @@ from benchmark.zoo import MissingWeightsError
 from defenses.errors import UserError, unknown_name
 from defenses.spec import split_list
 from leaderboard import reproduction as pages
-from leaderboard import tables
+from leaderboard import tables, terminal
 from leaderboard.reproduction_tables import DATASETS
 from leaderboard.result import Result
 from leaderboard.store import Store
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def _show(screen: Console, store: Store, wanted: list[str], computed: int, failed: list[Result]) -> int:
     written = pages.write(store)
     for table in pages.tables(list(store.results()), wanted):
-        for piece in tables.pieces(tables.brief(table), screen.width):
+        for piece in terminal.pieces(terminal.brief(table), screen.width):
             console.show(screen, piece)
     screen.print(f"{computed} cells computed. Page: {written}", soft_wrap=True)
     listed = tables.failures(failed)
