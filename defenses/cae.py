@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -83,13 +83,19 @@ class CAE(Defense):
 
         The epoch kept is the one whose purified validation images the classifier gets right most often.
         """
-        x, x_adv = context.images("train"), context.adversarial(self.against, self.eps, "train")
+        x_adv = context.adversarial(self.against, self.eps, "train")
+        self._descend(context, lambda i: x_adv[i])
+
+    def _descend(self, context: FitContext, seen: Callable[[Tensor], Tensor]) -> None:
+        """Train to give the clean images of an index batch back for what the encoder sees of them."""
+        x = context.images("train")
         optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
         for _ in context.epochs(model=self, optimizer=optimizer):
             self.train()
             for i in context.batches():
+                x_adv = seen(i).to(context.device)
                 with context.autocast():
-                    purified = self.purify(x_adv[i].to(context.device))
+                    purified = self.purify(x_adv)
                 loss = F.mse_loss(purified.float(), x[i].to(context.device))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()

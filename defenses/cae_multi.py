@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from defenses.base import FitContext, Split
@@ -34,19 +33,8 @@ class CAEMulti(CAE):
 
         The epoch kept has the best mean validation accuracy over clean images and all attacks.
         """
-        x, seen = context.images("train"), _seen(context, "train")
-        optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
-        for _ in context.epochs(model=self, optimizer=optimizer):
-            self.train()
-            for i in context.batches():
-                drawn = torch.randint(len(seen), (len(i),))
-                with context.autocast():
-                    purified = self.purify(seen[drawn, i].to(context.device))
-                loss = F.mse_loss(purified.float(), x[i].to(context.device))
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-            self._validate(context)
+        seen = _seen(context, "train")
+        self._descend(context, lambda i: seen[torch.randint(len(seen), (len(i),)), i])
 
     def _validate(self, context: FitContext) -> None:
         self.eval()
