@@ -96,9 +96,7 @@ def _add_run(commands: Commands) -> None:
     run.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
     run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     run.add_argument("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
-    run.add_argument("--no-latency", action="store_true", help="time nothing")
-    run.add_argument("--force", action="store_true", help="compute cells anew that are there")
-    run.add_argument("--dry-run", action="store_true", help="print what would run, and an estimate of the time")
+    _add_computing(run)
     _add_attacked(run)
 
 
@@ -128,16 +126,11 @@ def _add_reproduce(commands: Commands) -> None:
     reproduce.add_argument("--figure", metavar="LIST", help="2, 3, 4, 6")
     reproduce.add_argument("--dataset", metavar="LIST", help="mnist, fashion_mnist (default: both)")
     reproduce.add_argument("-n", type=int, metavar="N", help="at most so many test images")
-    reproduce.add_argument("--device", help="auto, cpu or cuda")
-    reproduce.add_argument("--no-latency", action="store_true", help="time nothing")
-    reproduce.add_argument("--force", action="store_true", help="compute cells anew that are there")
-    reproduce.add_argument("--dry-run", action="store_true", help="say how many cells would be computed")
     reproduce.add_argument(
         "--out", type=Path, default=Path("reproduction"), help="result folder (default: %(default)s)"
     )
-    reproduce.add_argument("--zoo", type=Path, help="folder of weights to look in first")
-    reproduce.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
-    _add_plugin(reproduce)
+    _add_computing(reproduce)
+    _add_where(reproduce)
 
 
 def _add_attacked(parser: argparse.ArgumentParser) -> None:
@@ -147,8 +140,20 @@ def _add_attacked(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
     parser.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
     parser.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
-    parser.add_argument("--device", help="auto, cpu or cuda")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
+    _add_where(parser)
+
+
+def _add_computing(parser: argparse.ArgumentParser) -> None:
+    """Add how much is computed of what a result folder lacks."""
+    parser.add_argument("--no-latency", action="store_true", help="time nothing")
+    parser.add_argument("--force", action="store_true", help="compute cells anew that are there")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be computed")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    """Add what says where things run, and where they are found."""
+    parser.add_argument("--device", help="auto, cpu or cuda")
     parser.add_argument("--zoo", type=Path, help="folder of weights to look in first")
     parser.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
     _add_plugin(parser)
@@ -172,11 +177,8 @@ def _add_exchange(commands: Commands) -> None:
     score.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
     score.add_argument("--seed", type=int, help="of the defenses' randomness")
     score.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
-    score.add_argument("--device", help="auto, cpu or cuda")
     score.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
-    score.add_argument("--zoo", type=Path, help="folder of weights to look in first")
-    score.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
-    _add_plugin(score)
+    _add_where(score)
 
 
 def _add_list(commands: Commands) -> None:
