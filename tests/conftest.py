@@ -10,9 +10,11 @@ import torch
 
 from benchmark import cli
 from benchmark.data import Images
-from benchmark.models import load_classifier
+from benchmark.models import load_classifier, load_defense
 from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import CLASSIFIERS, DATASETS
+from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from benchmark.zoo import MissingWeightsError
+from defenses.base import as_defense
 from defenses.registry import load_plugin
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -46,6 +48,18 @@ def bench(tmp_path, monkeypatch, capsys):
         return status, captured.out, captured.err
 
     return call
+
+
+def shipped_or_untrained(name):
+    """A defense as it ships for MNIST and model_a; with untrained weights where none do."""
+    dataset, cpu = DATASETS.create("mnist"), torch.device("cpu")
+    try:
+        return load_defense(DEFENSES.spec(name), dataset, CLASSIFIERS.spec("model_a"), cpu, [SHIPPED_ZOO])[0]
+    except MissingWeightsError:
+        torch.manual_seed(0)
+        untrained = as_defense(DEFENSES.create(name))
+        untrained.build(dataset.shape, dataset.num_classes)
+        return untrained.eval()
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import shipped_or_untrained
 
 from attacks.seeding import seeded
-from benchmark.models import load_defense
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from benchmark.zoo import MissingWeightsError
+from benchmark.registries import DATASETS, DEFENSES
 from defenses import DefendedClassifier, Defense
 from defenses.base import as_defense
 
@@ -21,15 +19,7 @@ SHORT = {"defensegan": "defensegan[steps=8,restarts=2]"}
 
 @pytest.fixture(scope="module", params=BUILT_IN)
 def defense(request):
-    dataset = DATASETS.create("mnist")
-    spec = DEFENSES.spec(SHORT.get(request.param, request.param))
-    try:
-        return load_defense(spec, dataset, CLASSIFIERS.spec("model_a"), CPU, [SHIPPED_ZOO])[0]
-    except MissingWeightsError:  # the contract holds of untrained weights too
-        torch.manual_seed(0)
-        untrained = as_defense(DEFENSES.create(spec))
-        untrained.build(dataset.shape, dataset.num_classes)
-        return untrained.eval()
+    return shipped_or_untrained(SHORT.get(request.param, request.param))
 
 
 @pytest.fixture(scope="module")

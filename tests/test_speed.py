@@ -1,27 +1,22 @@
-"""What the shipped defenses and attacks cost: ``pytest tests/test_speed.py --benchmark-enable`` prints the times."""
+"""What the built-in defenses and attacks cost: ``pytest tests/test_speed.py --benchmark-enable`` prints the times."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from conftest import shipped_or_untrained
 
 from attacks import guard
-from benchmark.models import load_defense
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
+from benchmark.registries import ATTACKS, DATASETS, DEFENSES
 
 CPU = torch.device("cpu")
-UNTRAINED = {"cae_multi"}
-"""Defenses whose weights do not ship."""
-BUILT_IN = [n for n, entry in DEFENSES.entries().items() if entry.origin == "built-in" and n not in UNTRAINED]
+BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.origin == "built-in"]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 @pytest.mark.parametrize("batch", [1, 64])
 def test_purify(name, batch, benchmark):
-    dataset = DATASETS.create("mnist")
-    defense, _ = load_defense(DEFENSES.spec(name), dataset, CLASSIFIERS.spec("model_a"), CPU, [SHIPPED_ZOO])
-    x = dataset.judged(batch).x
+    defense, x = shipped_or_untrained(name), DATASETS.create("mnist").judged(batch).x
     with torch.no_grad():
         assert benchmark(defense.purify, x).shape == x.shape
 
