@@ -10,6 +10,7 @@ import torch
 
 from benchmark import config
 from benchmark.config import RunConfig
+from leaderboard import mandal2023
 
 PRESET = "mandal2023"
 
@@ -24,14 +25,17 @@ TABLES: Mapping[str, str] = {
 FIGURES: Mapping[str, str] = {"2": "1a", "3": "1a", "4": "1b", "6": "2"}
 """Figures, and the table whose cells hold their images."""
 
-FGSM_SIZES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.5)
-PGD_SIZES = (0.05, 0.1, 0.15, 0.2, 0.3)
-PAPERS_FGSM, BETTER_FGSM = "cae", "cae[latent_dim=32,noise=0.1]"
-PAPERS_PGD, BETTER_PGD = "cae[against=pgd,eps=0.15]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"
-CAES = (PAPERS_FGSM, BETTER_FGSM, PAPERS_PGD, BETTER_PGD, "cae_multi")
-COMPARED = (PAPERS_FGSM, BETTER_FGSM, "defensegan", "puvae")
+FGSM_SIZES, PGD_SIZES = mandal2023.sizes("1a"), mandal2023.sizes("1b")
+PAPERS_FGSM, PAPERS_PGD = mandal2023.AUTO_ENCODERS["fgsm"], mandal2023.AUTO_ENCODERS["pgd"]
+BETTER_FGSM, BETTER_PGD = "cae[latent_dim=32,noise=0.1]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"
+CAES = [PAPERS_FGSM, BETTER_FGSM, PAPERS_PGD, BETTER_PGD, "cae_multi"]
+COMPARED = [PAPERS_FGSM, BETTER_FGSM, "defensegan", "puvae"]
 ORIGINAL_DEFENSEGAN = "defensegan[steps=200,restarts=10,z_init=0.0884]"
 """The published search: 200 steps from N(0, 1/128), 10 restarts."""
+
+
+SLOW_ON_GPU = 5
+"""A GPU judges a slow defense on so many times the images."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +56,15 @@ class Part:
 _RELEASED = {"classifiers": ["conv8"], "protocol": "as-released"}
 
 PARTS: Sequence[Part] = (
-    Part("1a", {"attacks": ["fgsm"], "eps": list(FGSM_SIZES)}, 10000, 10000),
-    Part("1a", {**_RELEASED, "attacks": ["fgsm_released"], "eps": list(FGSM_SIZES)}, 1000, 1000, needs_training=True),
-    Part("1b", {"attacks": ["pgd"], "eps": list(PGD_SIZES)}, 10000, 1000),
-    Part("1b", {**_RELEASED, "attacks": ["pgd_released"], "eps": list(PGD_SIZES)}, 1000, 1000, needs_training=True),
+    Part("1a", {"attacks": ["fgsm"], "eps": FGSM_SIZES}, 10000, 10000),
+    Part("1a", {**_RELEASED, "attacks": ["fgsm_released"], "eps": FGSM_SIZES}, 1000, 1000, needs_training=True),
+    Part("1b", {"attacks": ["pgd"], "eps": PGD_SIZES}, 10000, 1000),
+    Part("1b", {**_RELEASED, "attacks": ["pgd_released"], "eps": PGD_SIZES}, 1000, 1000, needs_training=True),
     Part("2", {"defenses": [PAPERS_FGSM, BETTER_FGSM], "attacks": ["fgsm"], "eps": [0.6]}, 10000, 10000),
     Part("2", {"defenses": [PAPERS_PGD, BETTER_PGD], "attacks": ["pgd"], "eps": [0.15]}, 10000, 1000),
     Part(
         "3",
-        {"datasets": ["mnist"], "defenses": list(COMPARED), "attacks": ["fgsm"], "eps": [0.6], "latency": True},
+        {"datasets": ["mnist"], "defenses": COMPARED, "attacks": ["fgsm"], "eps": [0.6], "latency": True},
         10000, 10000,
     ),
     Part(
@@ -68,12 +72,12 @@ PARTS: Sequence[Part] = (
         {"datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [0.6], "latency": True},
         1000, 50, budget={"defensegan": 50},
     ),
-    Part("matrix", {"defenses": list(CAES), "attacks": ["fgsm"], "eps": list(FGSM_SIZES)}, 1000, 1000),
-    Part("matrix", {"defenses": list(CAES), "attacks": ["fgsm_predicted", "grey"], "eps": [0.6]}, 1000, 1000),
-    Part("matrix", {"defenses": list(CAES), "attacks": ["pgd"], "eps": list(PGD_SIZES)}, 1000, 1000),
+    Part("matrix", {"defenses": CAES, "attacks": ["fgsm"], "eps": FGSM_SIZES}, 1000, 1000),
+    Part("matrix", {"defenses": CAES, "attacks": ["fgsm_predicted", "grey"], "eps": [0.6]}, 1000, 1000),
+    Part("matrix", {"defenses": CAES, "attacks": ["pgd"], "eps": PGD_SIZES}, 1000, 1000),
     Part(
         "adaptive",
-        {"datasets": ["mnist"], "defenses": list(COMPARED), "threats": ["adaptive"]},
+        {"datasets": ["mnist"], "defenses": COMPARED, "threats": ["adaptive"]},
         1000, 200,
     ),
 )  # fmt: skip
@@ -88,7 +92,7 @@ def configured(part: Part, dataset: str, n: int | None, device: torch.device, la
     at_most = images if n is None else min(n, images)
     budget = {}
     for name, own in base.budget.items():
-        most = own.n if device.type == "cpu" or own.n is None else min(5 * own.n, part.n)
+        most = own.n if device.type == "cpu" or own.n is None else min(SLOW_ON_GPU * own.n, part.n)
         most = part.budget.get(name, most) if device.type == "cpu" else most
         budget[name] = own if most is None else replace(own, n=min(most, at_most))
     tables = {name: own if own.n is None else replace(own, n=min(own.n, at_most)) for name, own in base.threat.items()}

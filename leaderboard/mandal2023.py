@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+AUTO_ENCODERS = {"fgsm": "cae", "pgd": "cae[against=pgd,eps=0.15]"}
+"""The paper's own auto-encoders, by the attack that each was trained on: what their rows are called."""
 FILE = Path(__file__).parent / "mandal2023.csv"
 
 
@@ -40,3 +42,8 @@ def _number(row: dict[str, str]) -> Published:
 def of_table(table: str, metric: str = "accuracy") -> list[Published]:
     """Return one table's numbers."""
     return [number for number in published() if (number.table, number.metric) == (table, metric)]
+
+
+def sizes(table: str) -> list[float]:
+    """Return the sizes of one table's attack, clean images left out."""
+    return sorted({number.eps for number in of_table(table) if number.eps})

@@ -82,22 +82,20 @@ def _pictures(measured: Measured, store: Store, beside: Path) -> dict[str, list[
         result = measured.cell(dataset, defense, attack, eps)
         return store.examples_of(result) if result is not None and result.attack is not None else None
 
-    sizes = {
-        table: [number.eps for number in mandal2023.of_table(table) if number.dataset == "mnist" and number.eps]
-        for table in ("1a", "1b")
-    }
+    fgsm, pgd = mandal2023.sizes("1a"), mandal2023.sizes("1b")
+    trained = {(mandal2023.AUTO_ENCODERS[n.attack], n.attack, n.eps) for n in mandal2023.of_table("2")}
     drawn = [
         ("1a", "Figure 2: the datasets.", reproduction_figures.samples(
-            {d: images(d, "none", "fgsm", sizes["1a"][0]) for d in DATASETS}, folder / "figure-2.png")),
+            {d: images(d, "none", "fgsm", fgsm[0]) for d in DATASETS}, folder / "figure-2.png")),
         ("1a", "Figure 3: FGSM at every size, and what it adds (grey: nothing).", reproduction_figures.sizes(
-            {d: {eps: images(d, "none", "fgsm", eps) for eps in sizes["1a"]} for d in DATASETS},
+            {d: {eps: images(d, "none", "fgsm", eps) for eps in fgsm} for d in DATASETS},
             folder / "figure-3.png")),
         ("1b", "Figure 4: PGD at every size, and what it adds (grey: nothing).", reproduction_figures.sizes(
-            {d: {eps: images(d, "none", "pgd", eps) for eps in sizes["1b"]} for d in DATASETS},
+            {d: {eps: images(d, "none", "pgd", eps) for eps in pgd} for d in DATASETS},
             folder / "figure-4.png")),
         ("2", "Figure 6: attacked, reconstructed and original images.", reproduction_figures.reconstructions(
             {(d, attack, eps): images(d, label, attack, eps) for d in DATASETS
-             for label, attack, eps in (("cae", "fgsm", 0.6), ("cae[against=pgd,eps=0.15]", "pgd", 0.15))},
+             for label, attack, eps in sorted(trained)},
             folder / "figure-6.png")),
     ]  # fmt: skip
     found: dict[str, list[str]] = {}

@@ -87,7 +87,7 @@ def _undefended(
 def _table_2(measured: Measured) -> list[Table]:
     rows = []
     for number in mandal2023.of_table("2"):
-        for label in _trained_like(measured, number):
+        for label in _rows_of(measured.board(number.dataset), number):
             result = measured.cell(number.dataset, label, number.attack, number.eps)
             found = accuracy(result)
             if result is None or found is None:
@@ -108,36 +108,29 @@ def _table_2(measured: Measured) -> list[Table]:
     return [Table("standard protocol", headers, rows, note, words=3)] if rows else []
 
 
-def _trained_like(measured: Measured, number: Published) -> list[str]:
-    """Return the rows that a number of Table 2 is set beside: the undefended one, or the CAEs trained on its attack."""
-    board = measured.board(number.dataset)
-    if number.defense != "cae" or board is None:
-        return [number.defense]
-    return [
-        label
-        for label, row in board.rows.items()
-        if _name(row) == "cae" and _options(row).get("against") == number.attack
-    ]
+def _rows_of(board: Board | None, number: Published) -> dict[str, Row]:
+    """Return the rows that a number is set beside: the method's, and of auto-encoders those trained on its attack."""
+    return {
+        label: row
+        for label, row in (board.rows.items() if board else ())
+        if _name(row) == number.defense and _options(row).get("against", number.attack) == number.attack
+    }
 
 
 def _table_3(measured: Measured) -> list[Table]:
-    board = measured.board("mnist")
-    numbers = mandal2023.of_table("3")
     latencies = {number.defense: number.value for number in mandal2023.of_table("3", "latency_seconds")}
     rows = []
-    for number in numbers:
-        labels = [label for label, row in (board.rows if board else {}).items() if _name(row) == number.defense]
-        for label in labels:
-            result = measured.cell("mnist", label, number.attack, number.eps)
+    for number in mandal2023.of_table("3"):
+        for label, row in _rows_of(measured.board(number.dataset), number).items():
+            result = measured.cell(number.dataset, label, number.attack, number.eps)
             found = accuracy(result)
-            attacked_otherwise = number.defense == "cae" and board and _options(board.rows[label])["against"] != "fgsm"
-            if result is None or found is None or attacked_otherwise or board is None:
+            if result is None or found is None:
                 continue
             rows.append(
                 [
                     ROWS[number.defense], f"`{label}`", f"{100 * number.value:.2f}", *_beside(number, found),
-                    percent(accuracy(board.rows[label].clean)), _seconds(latencies.get(number.defense)),
-                    *_timed(board.rows[label]), image_counts([result]),
+                    percent(accuracy(row.clean)), _seconds(latencies.get(number.defense)),
+                    *_timed(row), image_counts([result]),
                 ]
             )  # fmt: skip
     headers = [

@@ -10,13 +10,15 @@ import pytest
 import torch
 from make_results import ENVIRONMENT, latency, result
 
+from attacks import protocol
 from benchmark import reproduction, zoo
 from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
 from defenses.base import as_defense
 from leaderboard import mandal2023, reproduction_figures
 from leaderboard import reproduction as pages
 from leaderboard.boards import boards
-from leaderboard.reproduction_tables import TABLES, Measured
+from leaderboard.reproduction_tables import RELEASED, TABLES, Measured
+from leaderboard.result import STANDARD
 from leaderboard.store import EXAMPLES, Store
 
 CPU = torch.device("cpu")
@@ -50,8 +52,22 @@ def test_the_papers_numbers_are_all_there():
 
 
 def test_every_size_of_the_paper_is_run():
-    for table, sizes in (("1a", reproduction.FGSM_SIZES), ("1b", reproduction.PGD_SIZES)):
-        assert {n.eps for n in mandal2023.of_table(table)} == {0, *sizes}
+    assert mandal2023.sizes("1a") == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.5]
+    assert mandal2023.sizes("1b") == [0.05, 0.1, 0.15, 0.2, 0.3]
+    for table, attack in (("1a", "fgsm"), ("1b", "pgd")):
+        alone = next(part for part in reproduction.PARTS if part.table == table)
+        assert (alone.asked["attacks"], alone.asked["eps"]) == ([attack], mandal2023.sizes(table))
+
+
+def test_the_papers_auto_encoders_are_called_what_the_registry_calls_them():
+    for attack, label in mandal2023.AUTO_ENCODERS.items():
+        spec = DEFENSES.spec(label)
+        trained_on = {(n.attack, n.eps) for n in mandal2023.of_table("2") if n.attack == attack}
+        assert spec.label == label and trained_on == {(spec.options["against"], spec.options["eps"])}
+
+
+def test_both_sides_call_the_standard_protocol_the_same():
+    assert protocol.STANDARD == STANDARD and RELEASED in protocol.PROTOCOLS
 
 
 @pytest.mark.parametrize("part", reproduction.PARTS, ids=lambda part: f"{part.table}-{part.asked.get('attacks')}")
