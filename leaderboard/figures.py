@@ -41,15 +41,19 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
     attacks = [a for a, threat in board.attacks if threat == "graybox" and board.sizes(a)[0].norm == "linf"]
     if not attacks:
         return None
-    figure = Figure(figsize=(1.2 + 3.1 * len(attacks), 4.0), layout="constrained")
+    width = 1.2 + 3.1 * len(attacks)
+    across = max(1, min(4, int(width / max(0.6 + 0.07 * len(name) for name in board.rows))))
+    legend = 0.1 + 0.19 * -(-len(board.rows) // across)
+    height = 3.4 + legend
+    figure = Figure(figsize=(width, height))  # laid out by hand, in inches: an engine draws everything once more
     panels = figure.subplots(1, len(attacks), sharex=True, sharey=True, squeeze=False)[0]
+    figure.subplots_adjust(0.6 / width, (0.5 + legend) / height, 1 - 0.15 / width, 1 - 0.6 / height, wspace=0.08)
     for panel, attack in zip(panels, attacks, strict=True):
         _curve_panel(panel, board, attack)
     panels[0].set_ylabel("accuracy (%)")
     handles, labels = panels[0].get_legend_handles_labels()
-    across = max(1, int(figure.get_figwidth() / max(0.6 + 0.07 * len(label) for label in labels)))  # in inches
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(across, 4), frameon=False, fontsize=9)
-    figure.suptitle(f"{board.title}: gray-box accuracy, 95 % intervals", fontsize=10)
+    figure.legend(handles, labels, loc="lower center", ncols=across, frameon=False, fontsize=9, borderaxespad=0.2)
+    figure.suptitle(f"{board.title}: gray-box accuracy, 95 % intervals", fontsize=10, y=1 - 0.1 / height)
     return _save(figure, folder, stem)
 
 

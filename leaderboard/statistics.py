@@ -102,8 +102,9 @@ def sign_flip(difference: Means) -> float:
     unit = math.lcm(*(fraction.denominator for fraction in fractions))
     steps = np.array([int(fraction * unit) for fraction in fractions])
     total = int(steps @ counts)
-    angles = -2j * np.pi * np.arange(total // 2 + 1)[:, None] * steps / (total + 1)
-    characteristic = (((1 + np.exp(angles)) / 2) ** counts).prod(axis=1)
+    angles = np.pi / (total + 1) * np.arange(total // 2 + 1)
+    shift = np.exp(-1j * total * angles)  # (1 + e^-2ia) / 2 = e^-ia cos a, and the steps add up to the total
+    characteristic = shift * (np.cos(angles[:, None] * steps) ** counts).prod(axis=1)
     chances = np.fft.irfft(characteristic, total + 1)
     observed = round(float(moving[moving > 0].sum()) * unit)
     extreme = min(observed, total - observed)
