@@ -48,12 +48,12 @@ class FGSMReleased(_Released):
     loss:
         What is climbed: minus the true label's ``logit`` (the released code), or its ``cross_entropy``.
     clip:
-        Clip the image to [0, 1] afterwards.
+        Clip the image to [0, 1] afterwards (as released).
     """
 
     shares_sizes = True
 
-    def __init__(self, *, loss: Loss = "logit", clip: bool = False) -> None:
+    def __init__(self, *, loss: Loss = "logit", clip: bool = True) -> None:
         super().__init__(loss=loss, clip=clip)
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
@@ -75,7 +75,7 @@ class PGDReleased(_Released):
     steps, alpha:
         So many steps of so much, in pixel units.
     loss, clip:
-        As for ``fgsm_released``.
+        As for ``fgsm_released``; the released code climbs the cross-entropy and does not clip.
     """
 
     def __init__(

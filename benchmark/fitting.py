@@ -28,17 +28,14 @@ JUDGED_IMAGES = 1000
 
 
 def fit_classifier(classifier: Classifier, training: Training) -> None:
-    """Minimise cross-entropy under a one-cycle schedule.
+    """Minimise cross-entropy.
 
     The epoch kept has the best validation accuracy: under attack, if training is adversarial; among those that are
     pruned to the end, if it prunes.
     """
     settings, recipe, device = training.settings, classifier.recipe, training.device
     x, y = training.images("train"), training.labels("train")
-    optimizer = _optimizer(classifier, recipe)
-    steps = -(-len(y) // settings.batch_size) * settings.epochs
-    moving = recipe.optimizer == "adamw"
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.peak_lr, total_steps=steps, cycle_momentum=moving)
+    optimizer, schedule = _optimizer(classifier, recipe, -(-len(y) // settings.batch_size) * settings.epochs)
     adversary = _Adversary(classifier, training) if classifier.adversarial_eps else None
     pruning = Pruning(classifier, recipe.sparsity, settings.epochs)
     for epoch in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
@@ -69,11 +66,16 @@ def fit_classifier(classifier: Classifier, training: Training) -> None:
             training.report(accuracy, accuracy=accuracy, loss=total / len(y))
 
 
-def _optimizer(classifier: Classifier, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(
+    classifier: Classifier, recipe: Recipe, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     rate, decay = recipe.peak_lr, recipe.weight_decay
+    optimizer: torch.optim.Optimizer
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(classifier.parameters(), rate, momentum=0.9, weight_decay=decay, nesterov=True)
-    return torch.optim.AdamW(classifier.parameters(), rate, weight_decay=decay)
+        optimizer = torch.optim.SGD(classifier.parameters(), rate, weight_decay=decay)
+        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    optimizer = torch.optim.AdamW(classifier.parameters(), rate, weight_decay=decay)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
 
 
 @torch.no_grad()
