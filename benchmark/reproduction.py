@@ -53,11 +53,20 @@ class Part:
     """Images of slow defenses in this part, instead of the preset's."""
 
 
-_RELEASED = {"classifiers": ["conv8"], "protocol": "as-released"}
+_RELEASED = {"classifiers": ["conv8"], "protocol": "as-released", "batch_size": 64}
+_ABLATED = {**_RELEASED, "datasets": ["mnist"], "eps": FGSM_SIZES}
 
 PARTS: Sequence[Part] = (
     Part("1a", {"attacks": ["fgsm"], "eps": FGSM_SIZES}, 10000, 10000),
     Part("1a", {**_RELEASED, "attacks": ["fgsm_released"], "eps": FGSM_SIZES}, 1000, 1000, needs_training=True),
+    Part(
+        "1a", {**_ABLATED, "attacks": ["fgsm_released[clip=false]", "fgsm_released[loss=cross_entropy]"]},
+        1000, 1000, needs_training=True,
+    ),
+    Part(
+        "1a", {**_ABLATED, "attacks": ["fgsm_released"], "protocol": "as-released-eval"},
+        1000, 1000, needs_training=True,
+    ),
     Part("1b", {"attacks": ["pgd"], "eps": PGD_SIZES}, 10000, 1000),
     Part("1b", {**_RELEASED, "attacks": ["pgd_released"], "eps": PGD_SIZES}, 1000, 1000, needs_training=True),
     Part("2", {"defenses": [PAPERS_FGSM, BETTER_FGSM], "attacks": ["fgsm"], "eps": [0.6]}, 10000, 10000),

@@ -16,6 +16,8 @@ from leaderboard.tables import MISSING, ONE_STEP_LIMIT, Table, image_counts, mac
 DATASETS = ("mnist", "fashion_mnist")
 CLASSIFIER = "vgg16"
 RELEASED = "as-released"
+QUIRKS = {"as-released-eval": "eval mode"}
+"""Protocols that differ from the released code's in one thing, and in what."""
 ROWS = {"defensegan": "Defense-GAN", "puvae": "PuVAE", "cae": "CAE", "none": "no attack"}
 """What Table 3 calls its rows."""
 
@@ -44,7 +46,7 @@ class Measured:
         return None
 
     def cell(self, dataset: str, defense: str, attack: str, eps: float, protocol: str = STANDARD) -> Result | None:
-        """Return the gray-box result of an attack (by name) at a size; on clean images at size 0."""
+        """Return the gray-box result of an attack (by its label) at a size; on clean images at size 0."""
         board = self.board(dataset, protocol)
         row = board.rows.get(defense) if board else None
         if row is None or eps == 0:
@@ -53,12 +55,12 @@ class Measured:
 
 
 def _table_1(table: str, attack: str, released: str) -> Callable[[Measured], list[Table]]:
+    numbers = mandal2023.of_table(table)
+
     def make(measured: Measured) -> list[Table]:
-        return [
-            made
-            for dataset in DATASETS
-            if (made := _undefended(measured, mandal2023.of_table(table), dataset, attack, released))
-        ]
+        beside = [_undefended(measured, numbers, dataset, attack, released) for dataset in DATASETS]
+        without = [_ablation(measured, numbers, dataset, released) for dataset in DATASETS]
+        return [made for made in (*beside, *without) if made is not None]
 
     return make
 
@@ -82,6 +84,32 @@ def _undefended(
     apart = f"{RELEASED} ({board.classifier})" if board else RELEASED
     headers = ["eps", "published", f"standard ({CLASSIFIER})", "difference", "n", apart, "difference", "n"]
     return Table(dataset, headers, rows, _marked_note(number.eps for number in numbers), words=1) if any_found else None
+
+
+def _ablation(measured: Measured, numbers: Sequence[Published], dataset: str, released: str) -> Table | None:
+    """Set the released code's figures beside those without one of its quirks; None where no such thing was run."""
+    sizes = [number for number in numbers if number.dataset == dataset and number.eps]
+    columns = {f"published, {dataset}": [f"{100 * number.value:.2f}" for number in sizes]}
+    for protocol in (RELEASED, *QUIRKS):
+        board = measured.board(dataset, protocol)
+        attacks = {column.attack for column in board.rows["none"].cells} if board else set()
+        for attack in sorted(attacks, key=lambda label: (label != released, label)):
+            if attack.partition("[")[0] == released:
+                less = ", ".join(filter(None, (QUIRKS.get(protocol), *_changed(attack))))
+                columns[less or RELEASED] = [
+                    percent(accuracy(measured.cell(dataset, "none", attack, number.eps, protocol))) for number in sizes
+                ]
+    if len(columns) < 3:
+        return None
+    rows = [[_size(number.eps), *values] for number, *values in zip(sizes, *columns.values(), strict=True)]
+    note = f"One thing changed at a time. {_marked_note(number.eps for number in sizes)}".strip()
+    return Table(f"{dataset}: which of the released code's rules matter", ["eps", *columns], rows, note, words=1)
+
+
+def _changed(attack: str) -> list[str]:
+    """Return the options that an attack's label names."""
+    options = attack.partition("[")[2].rstrip("]")
+    return options.split(",") if options else []
 
 
 def _table_2(measured: Measured) -> list[Table]:
@@ -248,11 +276,11 @@ def _beside(number: Published, found: Estimate | None) -> list[str]:
 
 
 def _grayboxes(row: Row) -> dict[tuple[str, float], list[Result]]:
-    """Return a row's gray-box results by the name of the attack and the size."""
+    """Return a row's gray-box results by attack and size."""
     found: dict[tuple[str, float], list[Result]] = {}
     for column, result in row.cells.items():
         if column.threat == "graybox":
-            found.setdefault((column.attack.partition("[")[0], column.eps), []).append(result)
+            found.setdefault((column.attack, column.eps), []).append(result)
     return found
 
 

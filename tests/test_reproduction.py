@@ -115,6 +115,20 @@ def test_table_1_sets_both_protocols_beside_the_published_figure():
     assert next(row for row in table.rows if row[0] == "0.2")[2:4] == ["—", "—"]
 
 
+def test_the_released_codes_rules_are_left_out_one_at_a_time():
+    attack, clipped = {"attack": "fgsm_released", "eps": 0.1}, (1, 0, 0, 0)
+    tables = made(
+        "1a",
+        measured(**attack, adversarial=clipped, protocol="as-released"),
+        measured(attack="fgsm_released[clip=false]", eps=0.1, adversarial=(0, 0, 0, 0), protocol="as-released"),
+        measured(**attack, adversarial=(1, 1, 1, 1), protocol="as-released-eval"),
+    )
+    assert column(tables[0], "as-released (conv8)", 1) == "25.0 [4.6, 69.9]"
+    headers, (first, *_) = tables[1].headers, tables[1].rows
+    assert headers == ["eps", "published, mnist", "as-released", "clip=false", "eval mode"]
+    assert [cell.split()[0] for cell in first] == ["0.1", "90.99", "25.0", "0.0", "100.0"]
+
+
 def test_table_2_takes_each_auto_encoder_under_its_own_attack():
     attacks = (("fgsm", 0.6), ("pgd", 0.15))
     results = [measured("none", *attack, (0, 0, 0, 0)) for attack in attacks]

@@ -94,13 +94,13 @@ def _plans(args: argparse.Namespace, wanted: list[str], device: torch.device) ->
     ]
     if not asked:
         raise UserError(f"nothing to reproduce: the paper has table {', '.join(wanted)} not on {', '.join(datasets)}")
-    found = []
+    found, left_out = [], []
     for part, run in asked:
         try:
             found.append(grid.plan(run, device, args.data_dir, args.zoo))
         except MissingWeightsError as error:
             if not part.needs_training:
                 raise
-            console.warn([f"table {part.table} under the released code's protocol is left out: {error}"])
-    console.warn(dict.fromkeys(warning for plan in found for warning in plan.warnings))
+            left_out.append(f"table {part.table} under the released code's protocol is left out: {error}")
+    console.warn(dict.fromkeys([*left_out, *(warning for plan in found for warning in plan.warnings)]))
     return found
