@@ -11,6 +11,7 @@ import torch
 from benchmark import config
 from benchmark.config import RunConfig
 from leaderboard import mandal2023
+from leaderboard.reproduction_tables import HALF_SIZE
 
 PRESET = "mandal2023"
 
@@ -79,8 +80,9 @@ PARTS: Sequence[Part] = (
     Part(
         "3",
         {"datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [0.6], "latency": True},
-        1000, 50, budget={"defensegan": 50},
+        1000, 20, budget={"defensegan": 20},
     ),
+    Part("3", {"datasets": ["mnist"], "defenses": COMPARED, "attacks": ["fgsm"], "eps": [HALF_SIZE]}, 1000, 1000),
     Part("matrix", {"defenses": CAES, "attacks": ["fgsm"], "eps": FGSM_SIZES}, 1000, 1000),
     Part("matrix", {"defenses": CAES, "attacks": ["fgsm_predicted", "grey"], "eps": [0.6]}, 1000, 1000),
     Part("matrix", {"defenses": CAES, "attacks": ["pgd"], "eps": PGD_SIZES}, 1000, 1000),
