@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from leaderboard.canonical import digest
 from leaderboard.errors import StoreError
 
-SCHEMA = 1
+SCHEMA = 2
+"""Since 2 verdicts are compressed."""
 STANDARD = "standard"
 """The protocol whose rows are compared; those of any other stand apart."""
 
@@ -46,19 +48,23 @@ class Verdicts:
     def to_json(self) -> dict[str, Any]:
         """Pack bits where there was but one draw, bytes for two sets of draws."""
         if self.draws == 1 and np.array_equal(self.chosen, self.reported):
-            return {"draws": 1, "bits": _pack(np.packbits(self.reported))}
-        return {"draws": self.draws, "chosen": _pack(self.chosen), "reported": _pack(self.reported)}
+            counts = {"bits": _pack(np.packbits(self.reported))}
+        else:
+            counts = {"chosen": _pack(self.chosen), "reported": _pack(self.reported)}
+        return {"draws": self.draws, "coding": "zlib", **counts}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], n: int) -> Verdicts:
         """Unpack the verdicts of ``n`` images."""
+        coding = stored.get("coding")
         if "bits" in stored:
-            packed = _unpack(stored["bits"])
+            packed = _unpack(stored["bits"], coding)
             if len(packed) != -(-n // 8):
                 raise ResultError(f"verdicts of {len(packed)} bytes for {n} images")
             bits = np.unpackbits(packed)[:n]
             return cls(1, bits, bits)
-        found = cls(int(stored["draws"]), _unpack(stored["chosen"]), _unpack(stored["reported"]))
+        chosen, reported = (_unpack(stored[name], coding) for name in ("chosen", "reported"))
+        found = cls(int(stored["draws"]), chosen, reported)
         if len(found.chosen) != n or len(found.reported) != n:
             raise ResultError(f"verdicts of {len(found.reported)} images where {n} are meant")
         return found
@@ -198,7 +204,7 @@ class Result:
             )
         except (ResultError, StoreError):
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
             raise ResultError(f"not a stored result: {type(error).__name__}: {error}") from error
         if found.key != row.get("key"):
             raise ResultError("its key is not the digest of its identity")
@@ -211,8 +217,9 @@ def place(dataset: str, classifier: str, protocol: str) -> tuple[str, ...]:
 
 
 def _pack(values: NDArray[np.uint8]) -> str:
-    return base64.b64encode(values.astype(np.uint8).tobytes()).decode("ascii")
+    return base64.b64encode(zlib.compress(values.astype(np.uint8).tobytes(), 9)).decode("ascii")
 
 
-def _unpack(text: str) -> Counts:
-    return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8)
+def _unpack(text: str, coding: str | None) -> Counts:
+    stored = base64.b64decode(text, validate=True)
+    return np.frombuffer(zlib.decompress(stored) if coding == "zlib" else stored, dtype=np.uint8)

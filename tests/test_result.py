@@ -61,6 +61,7 @@ def _changed(**changes):
         _changed(key="0" * 64),
         _changed(clean={"draws": 1, "bits": "AAAA"}),
         _changed(clean={"draws": 1, "bits": "not base64!"}),
+        _changed(clean={"draws": 1, "coding": "zlib", "bits": "AAAA"}),
         _changed(identity={"kind": "accuracy", "n": 4}),
     ],
 )
