@@ -216,6 +216,15 @@ def _add_train(commands: Commands) -> None:
     train.add_argument("--epochs", type=int, help="default: the classifier's recipe; 30 for a defense")
     train.add_argument("--batch-size", type=int, help="default: the classifier's recipe; 64 for a defense")
     train.add_argument("--patience", type=int, help="stop after so many epochs without a better validation score")
+    train.add_argument(
+        "--stop-after",
+        type=int,
+        metavar="N",
+        help="end after N of the epochs; without this flag, the same command goes on",
+    )
+    train.add_argument(
+        "--start-from", metavar="CLASSIFIER", help="start from the weights that the defense has before this classifier"
+    )
     train.add_argument("--limit", type=int, metavar="N", help="train on N images only")
     train.add_argument("--validation", type=int, metavar="N", help="select on N validation images only")
     train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")

@@ -31,7 +31,7 @@ from benchmark.paths import cache_dir
 from benchmark.precision import InPrecision
 from benchmark.registries import ATTACKS, CLASSIFIERS, DEFENSES
 from benchmark.weight_files import Storage
-from defenses.base import Split, as_defense
+from defenses.base import Defense, Split, as_defense
 from defenses.errors import UserError
 from defenses.spec import Scalar, Spec
 from leaderboard.atomic import replacing
@@ -62,15 +62,26 @@ class Settings:
     """Epochs whose weights are kept in the log as well."""
     storage: Storage = "whole"
     """How the weights are stored; what is judged, and shipped, is what is stored."""
+    stop_after: int | None = None
+    """End after so many epochs of a training that is laid out for ``epochs``, and keep its state; None: at the end."""
+    start_from: str | None = None
+    """Start from the weights that the defense has before this classifier; None: from random ones."""
 
     @property
     def recipe(self) -> dict[str, Scalar]:
-        """What training depends on."""
+        """What each epoch's training depends on."""
         recipe = asdict(self)
-        del recipe["snapshots"], recipe["storage"]
-        if self.validation is None:  # settings from before there was such a one are keyed as they were
-            del recipe["validation"]
+        del recipe["snapshots"], recipe["storage"], recipe["stop_after"]
+        for later in ("validation", "start_from"):  # settings from before there were such are keyed as they were
+            if recipe[later] is None:
+                del recipe[later]
         return recipe
+
+    @property
+    def flags(self) -> dict[str, Scalar]:
+        """What the command line says to get these weights."""
+        stored = {flag: self.storage == flag for flag in ("half", "int8")}
+        return {**self.recipe, "stop_after": self.stop_after, **stored}
 
 
 @dataclass(frozen=True)
@@ -160,10 +171,13 @@ class Training:
         """
         parts = {"model": model, **others}
         start = self._restore(parts)
+        last = min(self.settings.epochs, self.settings.stop_after or self.settings.epochs)
+        if start > last:
+            raise UserError(f"--stop-after {last} comes too late: epoch {start} of this training is over")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._console.print(f"log: {self.folder}")
         begun = time.monotonic()
-        for epoch in range(start, self.settings.epochs):
+        for epoch in range(start, last):
             if self._out_of_patience():
                 break
             self._epoch = epoch
@@ -298,12 +312,20 @@ def train_defense(
     torch.manual_seed(keyed_seed("weights", *identity))
     defense = as_defense(DEFENSES.create(spec))
     defense.build(dataset.shape, dataset.num_classes)
+    started = _start_from(defense, spec, dataset, settings.start_from, folder) if settings.start_from else []
     defense.to(device)
-    identity += [defense.version, DEFENSES.source_digest(spec.name), target.key if target else ""]
+    identity += [defense.version, DEFENSES.source_digest(spec.name), target.key if target else "", *started]
     training = Training(f"{spec.name}-{dataset.spec.name}", identity, data, settings, device, target)
     with guard.eval_mode(training.classifier):
         defense.fit(training)
     return _finish(training, defense, folder, "defense", spec, dataset.spec.name, against)
+
+
+def _start_from(defense: Defense, spec: Spec, dataset: ImageDataset, classifier: str, folder: Path) -> list[str]:
+    """Load what the defense is before another classifier; return what tells those weights from others."""
+    before = zoo.find(zoo.search_path(folder), "defense", spec, dataset.spec.name, CLASSIFIERS.spec(classifier).label)
+    zoo.load_into(defense, before)
+    return [before.sha256]
 
 
 def _stored_images(path: Path) -> Tensor:
@@ -328,15 +350,15 @@ def _finish(
     training: Training, model: nn.Module, folder: Path, kind: str, spec: Spec, dataset: str, classifier: str | None
 ) -> zoo.Weights:
     settings, scores = training.settings, training.best
-    stored = {flag: settings.storage == flag for flag in ("half", "int8")}
     weights = zoo.add(
         folder, model, storage=settings.storage, kind=kind, name=spec.name, label=spec.label, dataset=dataset,
         classifier=classifier, options=dict(spec.options),
-        command=zoo.train_command(kind, spec, dataset, classifier, {**settings.recipe, **stored}),
+        command=zoo.train_command(kind, spec, dataset, classifier, settings.flags),
         seed=settings.seed, epochs=int(scores.pop("epoch", settings.epochs)),
         train_images=len(training.labels("train")),
         validation={name: round(value, 6) for name, value in scores.items() if name != "score"},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=versions(),
     )  # fmt: skip
-    training.discard()
+    if settings.stop_after is None:
+        training.discard()
     return weights

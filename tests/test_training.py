@@ -235,6 +235,40 @@ def test_a_classifier_is_scored_as_it_is_stored(bench, tmp_path):
     assert evaluate_accuracy(model, first, CPU) == pytest.approx(entry.validation["accuracy"], abs=1e-6)
 
 
+def test_a_training_that_is_stopped_goes_on(bench, tmp_path):
+    words = ("--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--epochs", "3", "--zoo", "zoo")
+    train = ("train", "defense", "cae", *words, "--eps", "0.3")
+    status, out, err = bench(*train, "--stop-after", "1")
+    assert status == 0, err
+    (entry,) = zoo.entries([tmp_path / "zoo"])
+    assert entry.command.endswith("--stop-after 1") and entry.epochs == 1
+    status, out, _ = bench(*train, "--stop-after", "2")
+    assert status == 0 and "resumed after epoch 1 of 3" in out
+    status, _, err = bench(*train, "--stop-after", "1")
+    assert (status, err) == (2, "bench: --stop-after 1 comes too late: epoch 2 of this training is over\n")
+    assert bench(*train)[0] == 0
+    (entry,) = zoo.entries([tmp_path / "zoo"])
+    assert "--stop-after" not in entry.command
+
+
+def test_a_defense_starts_from_what_it_is_before_another_classifier(bench, tmp_path):
+    words = ("--plugin", SHAPES, "--dataset", "shapes", "--zoo", "zoo", "--epochs", "1")
+    assert bench("train", "classifier", "model_a", *words)[0] == 0
+    train = ("train", "defense", "cae", *words, "--eps", "0.3", "--classifier", "model_a")
+    status, _, err = bench(*train, "--start-from", "matched")
+    assert status == 2 and "no weights for defense 'cae[eps=0.3]' on shapes against matched" in err
+    assert bench("train", "defense", "cae", *words, "--eps", "0.3", "--classifier", "matched")[0] == 0
+    errors = []
+    for more in (), ("--start-from", "matched"):
+        assert bench(*train, *more)[0] == 0
+        (entry,) = (entry for entry in zoo.entries([tmp_path / "zoo"]) if entry.classifier == "model_a" != entry.name)
+        assert entry.command.endswith(" ".join(more))
+        errors.append(entry.validation["mse"])
+    assert errors[1] < errors[0], "two epochs rebuild images better than one"
+    status, _, err = bench("train", "classifier", "model_a", *words, "--start-from", "matched")
+    assert (status, err) == (2, "bench: --start-from is for defenses, and 'model_a' is a classifier\n")
+
+
 def test_what_decides_the_first_weights_is_what_it_was():
     """Every shipped file's command starts from weights that are keyed by these settings."""
     assert Settings(epochs=1, batch_size=2).recipe == {

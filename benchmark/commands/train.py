@@ -36,6 +36,8 @@ def run(args: argparse.Namespace, extra: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(args, registry.get(spec.name))
     if args.kind == "classifier":
+        if args.start_from is not None:
+            raise UserError(f"--start-from is for defenses, and {args.name!r} is a classifier")
         weights = train_classifier(spec, dataset, settings, device, args.data_dir, folder)
     else:
         cls = DEFENSES.get(spec.name)
@@ -68,14 +70,16 @@ def _settings(args: argparse.Namespace, cls: type) -> Settings:
     epochs = args.epochs if args.epochs is not None else default_epochs
     batch_size = args.batch_size if args.batch_size is not None else default_batch
     counts = {"--epochs": epochs, "--batch-size": batch_size, "--patience": args.patience}
-    counts |= {"--limit": args.limit, "--validation": args.validation}
+    counts |= {"--limit": args.limit, "--validation": args.validation, "--stop-after": args.stop_after}
     for name, value in counts.items():
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, not {value}")
     snapshots = tuple(map(_epoch, split_list(args.snapshots)))
     storage: Storage = args.storage or "whole"
-    images = args.limit, args.validation
-    return Settings(epochs, batch_size, args.seed, args.patience, *images, args.precision, snapshots, storage)
+    return Settings(
+        epochs, batch_size, args.seed, args.patience, args.limit, args.validation, args.precision, snapshots, storage,
+        args.stop_after, args.start_from,
+    )  # fmt: skip
 
 
 def _epoch(text: str) -> int:
