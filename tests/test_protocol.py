@@ -80,16 +80,8 @@ def test_nothing_takes_it_out_of_training_mode_and_its_statistics_stay():
 
 def test_conv8_is_the_released_codes():
     model = CLASSIFIERS.create("conv8", (1, 28, 28), 10).eval()
-    assert [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)] == [
-        64,
-        64,
-        128,
-        128,
-        256,
-        256,
-        512,
-        512,
-    ]
+    widths = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert widths == [64, 64, 128, 128, 256, 256, 512, 512]
     assert [m.out_features for m in model.modules() if isinstance(m, nn.Linear)] == [4096, 4096, 10]
     assert model(torch.rand(2, 1, 28, 28)).shape == (2, 10)
     assert 29e6 < sum(p.numel() for p in model.parameters()) < 31e6
