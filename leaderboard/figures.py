@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -30,6 +31,8 @@ GAP_PANELS = 4
 """Panels in a row of the picture of gaps."""
 
 Images = NDArray[np.uint8]
+Band = tuple[str, list[tuple[float, float]]]
+"""The colour of a line and the outline of its intervals."""
 mpl.rcParams["svg.hashsalt"] = "purification-bench"
 
 
@@ -74,9 +77,12 @@ def gaps(board: Board, folder: Path, stem: str) -> Path | None:
         clean = [(0.0, accuracy(row.clean))]
         claimed = [(eps, robust_accuracy(row, board.candidates(eps))) for eps in sizes]
         robust = [(eps, robust_accuracy(row, board.headline(row, eps))) for eps in sizes]
-        _line(panel, _known(clean + claimed), "claimed: the attacker does not know the purifier", PALETTE[1], "o", "--")
-        _line(panel, _known(clean + robust), "robust: all attackers together", PALETTE[2], "s", "-")
-        _dress(panel, board, _wrapped(row.defense))
+        unaware = "claimed: the attacker does not know the purifier"
+        bands = [
+            _line(panel, _known(clean + claimed), unaware, PALETTE[1], "o", "--"),
+            _line(panel, _known(clean + robust), "robust: all attackers together", PALETTE[2], "s", "-"),
+        ]
+        _dress(panel, board, _wrapped(row.defense), bands)
         panel.tick_params(labelbottom=True)
         panel.locator_params(axis="x", nbins=4)
     for panel in panels[len(rows) :]:
@@ -144,6 +150,7 @@ def _save(figure: Figure, folder: Path, stem: str) -> Path:
 
 
 def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
+    bands = []
     for index, row in enumerate(board.rows.values()):
         points = _known(
             [(0.0, accuracy(row.clean))] + [(c.eps, accuracy(row.cells.get(c))) for c in board.sizes(attack)]
@@ -151,21 +158,23 @@ def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
         if len(points) > 1:
             again = index // len(PALETTE)
             marker, style = MARKERS[(index + 3 * again) % len(MARKERS)], STYLES[again % len(STYLES)]
-            _line(panel, points, row.defense, PALETTE[index % len(PALETTE)], marker, style)
-    _dress(panel, board, attack)
+            bands.append(_line(panel, points, row.defense, PALETTE[index % len(PALETTE)], marker, style))
+    _dress(panel, board, attack, bands)
 
 
 def _line(
     panel: Axes, points: list[tuple[float, Estimate]], label: str, colour: str, marker: str, style: str
-) -> None:  # fmt: skip
-    """Draw estimates against eps, with their intervals as a band."""
+) -> Band:  # fmt: skip
+    """Draw estimates against eps; return the band of their intervals."""
     eps = [at for at, _ in points]
     values, lows, highs = ([100 * getattr(e, part) for _, e in points] for part in ("value", "low", "high"))
     panel.plot(eps, values, style, marker=marker, markersize=4, color=colour, label=label, linewidth=1.4)
-    panel.fill_between(eps, lows, highs, color=colour, alpha=0.15, linewidth=0)
+    return colour, [*zip(eps, lows, strict=True), *zip(eps[::-1], highs[::-1], strict=True)]
 
 
-def _dress(panel: Axes, board: Board, title: str) -> None:
+def _dress(panel: Axes, board: Board, title: str, bands: list[Band]) -> None:
+    outlines, colours = [outline for _, outline in bands], [colour for colour, _ in bands]
+    panel.add_collection(PolyCollection(outlines, facecolors=colours, alpha=0.15, linewidths=0), autolim=False)
     panel.axvline(board.mark, color="0.6", linewidth=0.8, linestyle=":")
     panel.set_title(title, fontsize=10)
     panel.set_xlabel("eps (Linf)")

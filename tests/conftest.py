@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.font_manager
 import pytest
 import torch
 
@@ -17,6 +19,7 @@ from benchmark.zoo import MissingWeightsError
 from defenses.base import as_defense
 from defenses.registry import load_plugin
 
+FONTS = mpl.get_cachedir()
 PLUGINS = Path(__file__).parent / "plugins"
 SHAPES = str(PLUGINS / "shapes.py")
 BROKEN = str(PLUGINS / "broken.py")
@@ -30,8 +33,9 @@ load_plugin(SHAPES)
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    """Keep the tests out of the user's cache."""
+    """Keep the tests out of the user's cache; matplotlib's own, a list of the fonts there are, stays where it is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("MPLCONFIGDIR", FONTS)
 
 
 @pytest.fixture
