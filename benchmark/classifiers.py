@@ -146,7 +146,7 @@ class Conv8(Classifier):
     """The classifier of the seed paper's released code: four blocks of two convolutions, three dense layers at 32x32.
 
     Its 30 million weights are not shipped: ``bench train classifier conv8`` trains it as that code does, slowly: plain
-    descent at a small rate leaves a smoother classifier than any schedule that gets further in as many epochs.
+    descent at a small rate leaves a smoother classifier than a schedule that gets further in as many epochs.
     """
 
     recipe = Recipe(epochs=10, batch_size=64, peak_lr=1e-3, weight_decay=0.0, optimizer="sgd")

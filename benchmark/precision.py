@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+import torch
 from torch import Tensor, nn
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Return the context in which a pass is made: autocast for ``bfloat16``, none for ``float32``."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class InPrecision(nn.Module):

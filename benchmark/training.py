@@ -13,13 +13,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.utils import save_image
 
 from attacks import guard
-from attacks.base import Attack
 from benchmark import weight_files, zoo
 from benchmark.classifiers import Classifier
 from benchmark.data import ImageDataset, Images
@@ -28,19 +26,15 @@ from benchmark.fitting import fit_classifier
 from benchmark.keys import keyed_seed
 from benchmark.models import training_spec
 from benchmark.paths import cache_dir
-from benchmark.precision import InPrecision
-from benchmark.registries import ATTACKS, CLASSIFIERS, DEFENSES
+from benchmark.precision import autocast
+from benchmark.registries import CLASSIFIERS, DEFENSES
+from benchmark.training_sets import AdversarialSets, Target
 from benchmark.weight_files import Storage
 from defenses.base import Defense, Split, as_defense
 from defenses.errors import UserError
 from defenses.spec import Scalar, Spec
 from leaderboard.atomic import replacing
 from leaderboard.canonical import digest
-
-CHUNK = 2000
-"""Adversarial training images are stored in files of so many images, so that an interrupted job loses little."""
-BATCH = 250
-"""Images attacked at once while a training set is generated."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,11 @@ class Settings:
     """Start from the weights that the defense has before this classifier; None: from random ones."""
 
     @property
+    def last(self) -> int:
+        """The number of the last epoch to do."""
+        return min(self.epochs, self.stop_after or self.epochs)
+
+    @property
     def recipe(self) -> dict[str, Scalar]:
         """What each epoch's training depends on."""
         recipe = asdict(self)
@@ -84,17 +83,6 @@ class Settings:
         return {**self.recipe, "stop_after": self.stop_after, **stored}
 
 
-@dataclass(frozen=True)
-class Target:
-    """The frozen classifier that a defense is trained with."""
-
-    classifier: Classifier
-    weights: str
-    """SHA-256 of its weights; empty where it has none."""
-    key: str
-    """The digest of what its adversarial images depend on: dataset, classifier, weights, versions, plug-in sources."""
-
-
 class Training:
     """One training: the data, where its state is kept, and the loop over epochs. It is a ``FitContext``."""
 
@@ -105,8 +93,8 @@ class Training:
         self.data = data
         self.settings = settings
         self.device = device
-        self._target = target or Target(Classifier(), "", "")
-        self.classifier: nn.Module = self._target.classifier
+        target = target or Target(Classifier(), "", "")
+        self.classifier: nn.Module = target.classifier
         self._report_due = False
         self._passed_over = False
         self.folder = cache_dir() / "training" / f"{name}-{digest(identity)[:12]}"
@@ -116,7 +104,7 @@ class Training:
         self._history: list[dict[str, float]] = []
         self._best: dict[str, Any] = {}
         self._reported: dict[str, float] = {}
-        self._sets: dict[tuple[str, float, Split], Tensor] = {}
+        self._sets = AdversarialSets(target, settings.seed, settings.precision, device, self._console.print)
 
     def images(self, split: Split) -> Tensor:
         """Return the clean images of a part of the training split."""
@@ -133,8 +121,7 @@ class Training:
 
     def autocast(self) -> torch.autocast:
         """Return the precision that the settings ask for, as a context."""
-        low = self.settings.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=low)
+        return autocast(self.settings.precision, self.device)
 
     def show(self, images: Tensor) -> None:
         """Write images of the epoch in flight into the log, as one sheet."""
@@ -171,7 +158,7 @@ class Training:
         """
         parts = {"model": model, **others}
         start = self._restore(parts)
-        last = min(self.settings.epochs, self.settings.stop_after or self.settings.epochs)
+        last = self.settings.last
         if start > last:
             raise UserError(f"--stop-after {last} comes too late: epoch {start} of this training is over")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -201,39 +188,7 @@ class Training:
 
     def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
         """Return adversarial images against the bare classifier, made once and kept in the cache directory."""
-        if (attack, eps, split) not in self._sets:
-            made = ATTACKS.create(attack)
-            made.check(eps)
-            self._sets[attack, eps, split] = self._adversarial_set(made, eps, self.data[split], split)
-        return self._sets[attack, eps, split]
-
-    def _adversarial_set(self, attack: Attack, eps: float, images: Images, split: Split) -> Tensor:
-        spec = [attack.spec.name, dict(attack.spec.options), attack.version, eps]
-        randomness = digest([spec, self._target.weights, split, self.settings.seed])[:16]
-        key = digest([randomness, self.settings.precision, self._target.key, ATTACKS.source_digest(attack.spec.name)])[
-            :16
-        ]
-        folder = cache_dir() / "adversarial" / f"{attack.spec.name}-{eps:g}-{split}-{key}"
-        folder.mkdir(parents=True, exist_ok=True)
-        chunks = []
-        for start in range(0, len(images.y), CHUNK):
-            part = slice(start, min(start + CHUNK, len(images.y)))
-            path = folder / f"{part.start:06d}-{part.stop:06d}.safetensors"
-            if not path.is_file():
-                x_adv = self._attack(attack, eps, images.x[part], images.y[part], [randomness, start])
-                with replacing(path) as partial:
-                    save_file({"x_adv": x_adv}, partial)
-                self._console.print(f"{attack.spec.label} eps {eps:g}: {part.stop} of {len(images.y)} {split} images")
-            chunks.append(_stored_images(path))
-        return torch.cat(chunks)
-
-    def _attack(self, attack: Attack, eps: float, x: Tensor, y: Tensor, key: list[Any]) -> Tensor:
-        found, attacked = [], InPrecision(self.classifier, self.autocast)
-        for start in range(0, len(y), BATCH):
-            part = slice(start, start + BATCH)
-            batch = x[part].to(self.device), y[part].to(self.device)
-            found.append(guard.run(attack, attacked, *batch, [eps], [keyed_seed(*key, start)])[0].cpu())
-        return torch.cat(found)
+        return self._sets.of(self.data[split], split, attack, eps)
 
     def _restore(self, parts: dict[str, Any]) -> int:
         path = self.folder / "state.pt"
@@ -328,15 +283,6 @@ def _start_from(defense: Defense, spec: Spec, dataset: ImageDataset, classifier:
     return [before.sha256]
 
 
-def _stored_images(path: Path) -> Tensor:
-    try:
-        with safe_open(path, "pt") as stored:
-            images: Tensor = stored.get_tensor("x_adv")
-            return images
-    except SafetensorError as error:
-        raise UserError(f"cached training images {path} are damaged ({error}); remove the file") from error
-
-
 def _training_data(dataset: ImageDataset, data_dir: Path | None, settings: Settings) -> dict[Split, Images]:
     train = dataset.training_split("train", data_dir, settings.limit)
     if settings.batch_size > len(train.y):
@@ -359,6 +305,6 @@ def _finish(
         validation={name: round(value, 6) for name, value in scores.items() if name != "score"},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=versions(),
     )  # fmt: skip
-    if settings.stop_after is None:
+    if settings.last == settings.epochs:
         training.discard()
     return weights

@@ -172,7 +172,8 @@ def _table_3(measured: Measured) -> list[Table]:
         f"FGSM of size .60. *At {HALF_SIZE:g}*: the same attack at half the size, which is what .60 is where images "
         f"are in [-1, 1]. Latency: the purifier alone, one image at a time, median. {ONE_STEP}"
     )
-    return [Table("mnist", headers, rows, note, words=2)] if rows else []
+    attacked = any(row[0] != ROWS["none"] for row in rows)
+    return [Table("mnist", headers, rows, note, words=2)] if attacked else []
 
 
 def _timed(row: Row) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from benchmark.data import Images
-from benchmark.training import Settings, Target, Training
+from benchmark.training import Settings, Training
+from benchmark.training_sets import Target
 
 
 def make_training(shapes, epochs=3, batch_size=16, **more) -> Training:

@@ -155,6 +155,10 @@ def test_table_3_gives_latency_in_seconds_beside_the_published_one():
     assert column(table, "timed on") == "a processor (cpu, 2 threads)"
 
 
+def test_table_3_is_left_out_where_no_defense_was_attacked():
+    assert made("3", measured("none", clean=(1, 1, 1, 0)), measured("cae", options=FGSM_OPTIONS)) == []
+
+
 def test_the_matrix_gives_mean_and_worst_over_columns_that_all_rows_met():
     results = []
     for label, options, right in (("none", {}, 1), ("cae", FGSM_OPTIONS, 3)):

@@ -21,8 +21,10 @@ from benchmark.data import Images
 from benchmark.fitting import evaluate_accuracy
 from benchmark.keys import file_digest
 from benchmark.models import load_classifier
+from benchmark.paths import cache_dir
 from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from benchmark.training import Settings, Target, Training
+from benchmark.training import Settings, Training
+from benchmark.training_sets import Target
 from defenses.errors import UserError
 
 CPU = torch.device("cpu")
@@ -92,7 +94,7 @@ def test_adversarial_training_images_are_made_once_and_reused(shapes):
     images, _ = shapes
     assert float(distances("linf", images.x, first).max()) == pytest.approx(0.2, abs=1e-6)
     again = make_training(shapes)
-    again._attack = None  # a second making would call it
+    again._sets._attack = None  # a second making would call it
     assert torch.equal(again.adversarial("fgsm", 0.2, "train"), first)
 
 
@@ -249,6 +251,8 @@ def test_a_training_that_is_stopped_goes_on(bench, tmp_path):
     assert bench(*train)[0] == 0
     (entry,) = zoo.entries([tmp_path / "zoo"])
     assert "--stop-after" not in entry.command
+    assert bench(*train, "--stop-after", "3")[0] == 0
+    assert not list((cache_dir() / "training").glob("cae-shapes-*/state.pt")), "a training that is over keeps no state"
 
 
 def test_a_defense_starts_from_what_it_is_before_another_classifier(bench, tmp_path):

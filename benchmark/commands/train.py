@@ -14,7 +14,8 @@ from benchmark.identity import dataset_identity, identity
 from benchmark.models import load_classifier
 from benchmark.paths import user_zoo
 from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from benchmark.training import Settings, Target, train_classifier, train_defense
+from benchmark.training import Settings, train_classifier, train_defense
+from benchmark.training_sets import Target
 from benchmark.weight_files import Storage
 from defenses.base import is_trained, sees_classifier
 from defenses.errors import UserError
