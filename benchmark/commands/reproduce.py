@@ -25,14 +25,14 @@ from leaderboard.store import Store
 
 def run(args: argparse.Namespace) -> int:
     """Compute what the store lacks of the tables asked for, and write the page. Status 1 if a cell failed."""
-    wanted = _tables(args)
+    wanted = tables_asked(args)
     store = Store(args.out)
     if store.commands() and not pages.owns(store):
         raise UserError(f"--out {str(args.out)!r} holds the results of other commands: give another folder")
     device = pick_device(args.device or "auto")
-    plans = _plans(args, wanted, device)
-    cells = {cell.key for plan in plans for cell in plan.cells}
-    missing = {cell.key for plan in plans for cell in executor.missing_cells(plan, store)}
+    planned = plans(args, wanted, device)
+    cells = {cell.key for plan in planned for cell in plan.cells}
+    missing = {cell.key for plan in planned for cell in executor.missing_cells(plan, store)}
     if args.dry_run:
         print(f"{len(missing)} of {len(cells)} cells to compute.")
         return 0
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     screen, failed, computed = Console(file=sys.stdout), [], 0
     try:
         with console.RunProgress(screen, len(cells if args.force else missing)) as progress:
-            for plan in plans:
+            for plan in planned:
                 outcome = executor.execute(plan, store, device, args.force, progress)
                 computed += outcome.computed
                 failed += outcome.failed
@@ -63,7 +63,7 @@ def _show(screen: Console, store: Store, wanted: list[str], computed: int, faile
     return 1 if listed else 0
 
 
-def _tables(args: argparse.Namespace) -> list[str]:
+def tables_asked(args: argparse.Namespace) -> list[str]:
     """Return the tables that are asked for, by themselves or for a figure's images; all, if none is."""
     asked = []
     for word in split_list(args.table or ""):
@@ -77,7 +77,7 @@ def _tables(args: argparse.Namespace) -> list[str]:
     return [name for name in TABLES if name in asked or not asked]
 
 
-def _plans(args: argparse.Namespace, wanted: list[str], device: torch.device) -> list[Plan]:
+def plans(args: argparse.Namespace, wanted: list[str], device: torch.device) -> list[Plan]:
     """Lay out every part of the tables, dataset by dataset; one whose classifier nobody trained is left out."""
     datasets = split_list(args.dataset) if args.dataset else list(DATASETS)
     for name in datasets:
