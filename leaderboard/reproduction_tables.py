@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from leaderboard import audit_tables, mandal2023
 from leaderboard.aggregate import accuracy
 from leaderboard.boards import Board, Row
@@ -197,7 +199,8 @@ def _matrix(measured: Measured) -> list[Table]:
             continue
         found = {label: _matrix_row(board.rows[label], columns) for label in labels}
         n = min(len(means) for row in found.values() for means in row)
-        estimates = {label: [estimate(means[:n]) for means in row] for label, row in found.items()}
+        found = {label: [means[:n] for means in row] for label, row in found.items()}
+        estimates = {label: [estimate(means) for means in row] for label, row in found.items()}
         for attack in dict.fromkeys(attack for attack, _ in columns):
             mine = [i for i, (name, _) in enumerate(columns, start=1) if name == attack]
             headers = ["defense", "clean", *(_size(columns[i - 1][1]) for i in mine), "n"]
@@ -205,7 +208,7 @@ def _matrix(measured: Measured) -> list[Table]:
                 [f"`{label}`", *(percent(row[i]) for i in (0, *mine)), f"{n:,}"] for label, row in estimates.items()
             ]
             made.append(Table(f"{dataset}: {attack}", headers, rows, _marked_note(columns[i - 1][1] for i in mine)))
-        made.append(_mean_and_worst(dataset, columns, estimates, n))
+        made.append(_mean_and_worst(dataset, columns, found, n))
     return made
 
 
@@ -233,17 +236,19 @@ def _matrix_row(row: Row, columns: Sequence[tuple[str, float]]) -> list[Means]:
 
 
 def _mean_and_worst(
-    dataset: str, columns: Sequence[tuple[str, float]], estimates: Mapping[str, Sequence[Estimate]], n: int
+    dataset: str, columns: Sequence[tuple[str, float]], found: Mapping[str, Sequence[Means]], n: int
 ) -> Table:
     counted = [0, *(i for i, (name, eps) in enumerate(columns, start=1) if name in PAPERS and eps <= LARGEST_TRAINED)]
     rows = []
-    for label, row in estimates.items():
-        values = [row[i].value for i in counted]
-        rows.append([f"`{label}`", f"{100 * sum(values) / len(values):.1f}", f"{100 * min(values):.1f}", f"{n:,}"])
+    for label, row in found.items():
+        over_all = estimate(np.mean([row[i] for i in counted], axis=0))
+        worst = min((estimate(row[i]) for i in counted), key=lambda e: e.value)
+        rows.append([f"`{label}`", percent(over_all), percent(worst), f"{n:,}"])
     over = ", ".join(f"{name} {eps:g}" for name, eps in (columns[i - 1] for i in counted[1:]))
     note = (
         f"Over clean images and {over}: an attacker a column, gray-box. Beyond {LARGEST_TRAINED:g}, the largest size "
-        "that an auto-encoder was trained on, columns are shown and not counted; controls neither."
+        "that an auto-encoder was trained on, columns are shown and not counted; controls neither. The mean's interval "
+        "is over images; the worst column's is its own, as if no other had been looked at."
     )
     return Table(f"{dataset}: mean and worst column", ["defense", "mean", "worst", "n"], rows, note)
 
