@@ -52,6 +52,7 @@ def measure(
         for label, whole in pipelines.items()
     }
     with seeded(0, device):
+        _warm_up(list(pipelines.values()), x, device)
         _single_stream([timed for named in parts.values() for timed in named.values()], x, device)
         offline = {label: _offline(whole, x, batch, device) for label, whole in pipelines.items()}
     return {
@@ -77,11 +78,15 @@ def _batch(x: Tensor, size: int, device: torch.device) -> Tensor:
     return x[torch.arange(size) % len(x)].to(device)
 
 
+def _warm_up(pipelines: list[DefendedClassifier], x: Tensor, device: torch.device) -> None:
+    """Call each pipeline, and with it both of its parts, untimed."""
+    for i in range(WARM_UP):
+        for whole in pipelines:
+            whole(x[i % len(x)][None].to(device))
+
+
 def _single_stream(parts: list[_Timed], x: Tensor, device: torch.device) -> None:
     images = [image[None].to(device) for image in x[:64]]
-    for i in range(WARM_UP):
-        for timed in parts:
-            timed.call(images[i % len(images)])
     turn = 0
     while waiting := [timed for timed in parts if not timed.done]:
         for timed in waiting:

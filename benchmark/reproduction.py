@@ -74,15 +74,14 @@ PARTS: Sequence[Part] = (
     Part("2", {"defenses": [PAPERS_PGD, BETTER_PGD], "attacks": ["pgd"], "eps": [0.15]}, 10000, 1000),
     Part(
         "3",
-        {"datasets": ["mnist"], "defenses": COMPARED, "attacks": ["fgsm"], "eps": [0.6], "latency": True},
+        {"datasets": ["mnist"], "defenses": COMPARED, "attacks": ["fgsm"], "eps": [HALF_SIZE, 0.6], "latency": True},
         10000, 10000,
     ),
     Part(
         "3",
         {"datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [0.6], "latency": True},
-        1000, 20, budget={"defensegan": 20},
+        1000, 10, budget={"defensegan": 10},
     ),
-    Part("3", {"datasets": ["mnist"], "defenses": COMPARED, "attacks": ["fgsm"], "eps": [HALF_SIZE]}, 1000, 1000),
     Part("matrix", {"defenses": CAES, "attacks": ["fgsm"], "eps": FGSM_SIZES}, 1000, 1000),
     Part("matrix", {"defenses": CAES, "attacks": ["fgsm_predicted", "grey"], "eps": [0.6]}, 1000, 1000),
     Part("matrix", {"defenses": CAES, "attacks": ["pgd"], "eps": PGD_SIZES}, 1000, 1000),
