@@ -28,8 +28,7 @@ def probe(judge: Judge, x: Tensor) -> dict[str, bool | float]:
         Two passes under *different* random numbers give the same bits: the defense is deterministic.
     differs_by_neighbours, differs_with_gradients, differs_in_train_mode, differs_when_called_again:
         Shares of images whose purified pixels change when the rest of the batch does, or is gone (the first image's
-        alone), when
-        gradients are enabled, in train mode, and in a later call.
+        alone), when gradients are enabled, in train mode, and in a later call.
     """
     few = x[:IMAGES].to(judge.device)
     first = _pass(judge, few)
