@@ -28,6 +28,7 @@ PAPERS = ("fgsm", "pgd")
 LARGEST_TRAINED = 0.6
 HALF_SIZE = 0.3
 """Table 3's attack where its size .60 is meant for images in [-1, 1]."""
+LATENCY = "*p50 s*, latency: the purifier alone, one image at a time, median."
 ONE_STEP = (
     "From eps .5 on one grey image stands for every class: no classifier can be robust there, and accuracy under one "
     "step bounds nothing. Shown because the paper reports it."
@@ -172,7 +173,7 @@ def _table_3(measured: Measured) -> list[Table]:
     ]  # fmt: skip
     note = (
         f"FGSM of size .60. *At {HALF_SIZE:g}*: the same attack at half the size, which is what .60 is where images "
-        f"are in [-1, 1]. Latency: the purifier alone, one image at a time, median. {ONE_STEP}"
+        f"are in [-1, 1]. {LATENCY} {ONE_STEP}"
     )
     attacked = any(row[0] != ROWS["none"] for row in rows)
     return [Table("mnist", headers, rows, note, words=2)] if attacked else []
@@ -208,7 +209,7 @@ def _matrix(measured: Measured) -> list[Table]:
                 [f"`{label}`", *(percent(row[i]) for i in (0, *mine)), f"{n:,}"] for label, row in estimates.items()
             ]
             made.append(Table(f"{dataset}: {attack}", headers, rows, _marked_note(columns[i - 1][1] for i in mine)))
-        made.append(_mean_and_worst(dataset, columns, found, n))
+        made.append(_mean_and_worst(board, columns, found, n))
     return made
 
 
@@ -236,21 +237,22 @@ def _matrix_row(row: Row, columns: Sequence[tuple[str, float]]) -> list[Means]:
 
 
 def _mean_and_worst(
-    dataset: str, columns: Sequence[tuple[str, float]], found: Mapping[str, Sequence[Means]], n: int
+    board: Board, columns: Sequence[tuple[str, float]], found: Mapping[str, Sequence[Means]], n: int
 ) -> Table:
     counted = [0, *(i for i, (name, eps) in enumerate(columns, start=1) if name in PAPERS and eps <= LARGEST_TRAINED)]
     rows = []
     for label, row in found.items():
         over_all = estimate(np.mean([row[i] for i in counted], axis=0))
         worst = min((estimate(row[i]) for i in counted), key=lambda e: e.value)
-        rows.append([f"`{label}`", percent(over_all), percent(worst), f"{n:,}"])
+        rows.append([f"`{label}`", percent(over_all), percent(worst), *_timed(board.rows[label]), f"{n:,}"])
     over = ", ".join(f"{name} {eps:g}" for name, eps in (columns[i - 1] for i in counted[1:]))
     note = (
         f"Over clean images and {over}: an attacker a column, gray-box. Beyond {LARGEST_TRAINED:g}, the largest size "
         "that an auto-encoder was trained on, columns are shown and not counted; controls neither. The mean's interval "
-        "is over images; the worst column's is its own, as if no other had been looked at."
+        f"is over images; the worst column's is its own, as if no other had been looked at. {LATENCY}"
     )
-    return Table(f"{dataset}: mean and worst column", ["defense", "mean", "worst", "n"], rows, note)
+    headers = ["defense", "mean", "worst", "p50 s", "timed on", "n"]
+    return Table(f"{board.dataset}: mean and worst column", headers, rows, note)
 
 
 def _size(eps: float) -> str:

@@ -35,6 +35,14 @@ def measured(defense="none", attack=None, eps=0.0, adversarial=None, *, options=
     return replace(made, identity={**identity, **({"protocol": protocol} if protocol else {})})
 
 
+def timed(cell):
+    """The latency of the purifier that a result is of."""
+    made = latency(cell.identity["defense"]["name"])
+    return replace(
+        made, identity={**made.identity, **{name: cell.identity[name] for name in ("classifier", "defense")}}
+    )
+
+
 def made(name, *results):
     return TABLES[name](Measured(boards(results)))
 
@@ -148,10 +156,8 @@ def test_table_2_takes_each_auto_encoder_under_its_own_attack():
 
 def test_table_3_gives_latency_in_seconds_beside_the_published_one():
     cell = measured("cae", "fgsm", 0.6, (1, 1, 1, 1), options=FGSM_OPTIONS)
-    timed = latency("cae")
-    timed = replace(timed, identity={**timed.identity, "classifier": cell.identity["classifier"],
-                                     "defense": cell.identity["defense"]})  # fmt: skip
-    (table,) = made("3", cell, measured("cae", "fgsm", 0.3, (1, 0, 0, 0), options=FGSM_OPTIONS), timed)
+    half = measured("cae", "fgsm", 0.3, (1, 0, 0, 0), options=FGSM_OPTIONS)
+    (table,) = made("3", cell, half, timed(cell))
     assert column(table, "measured").startswith("100.0") and column(table, "at 0.3").startswith("25.0")
     assert column(table, "published s") == "0.008" and column(table, "p50 s") == "0.001"
     assert column(table, "timed on") == "a processor (cpu, 2 threads)"
@@ -168,13 +174,13 @@ def test_the_matrix_gives_mean_and_worst_over_columns_that_all_rows_met():
         results.append(measured(label, options=options))
         for attack in (("fgsm", 0.3), ("fgsm", 1.0), ("pgd", 0.15), ("grey", 0.6)):
             results.append(measured(label, *attack, verdicts, options=options))
-    results.append(measured("cae", "fgsm", 0.6, (0, 0, 0, 0), options=FGSM_OPTIONS))
+    results += [measured("cae", "fgsm", 0.6, (0, 0, 0, 0), options=FGSM_OPTIONS), timed(results[-1])]
     fgsm, grey, pgd, summary = made("matrix", *results)
     assert [t.title for t in (fgsm, grey, pgd)] == ["mnist: fgsm", "mnist: grey", "mnist: pgd"]
     assert fgsm.headers == ["defense", "clean", "0.3", "1*", "n"] and "bounds nothing" in fgsm.note
     assert [[cell.split()[0] for cell in row] for row in summary.rows] == [
-        ["`none`", "41.7", "25.0", "4"],
-        ["`cae`", "75.0", "75.0", "4"],
+        ["`none`", "41.7", "25.0", "—", "—", "4"],
+        ["`cae`", "75.0", "75.0", "0.001", "a", "4"],
     ]
     assert column(summary, "worst") == "25.0 [4.6, 69.9]"
 
