@@ -33,7 +33,8 @@ CAES = [PAPERS_FGSM, BETTER_FGSM, PAPERS_PGD, BETTER_PGD, "cae_multi"]
 COMPARED = [PAPERS_FGSM, BETTER_FGSM, "defensegan", "puvae"]
 ORIGINAL_DEFENSEGAN = "defensegan[steps=200,restarts=10,z_init=0.0884]"
 """The published search: 200 steps from N(0, 1/128), 10 restarts."""
-
+OTHER_OPTIONS = ["defensegan[steps=10]", "puvae[code_scale=1]", "puvae[code_scale=0.5]"]
+"""Table 3's purifiers where they follow the attacked image less closely, or (``code_scale=1``) more."""
 
 SLOW_ON_GPU = 5
 """A GPU judges a slow defense on so many times the images."""
@@ -81,6 +82,10 @@ PARTS: Sequence[Part] = (
         "3",
         {"datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [0.6], "latency": True},
         1000, 10, budget={"defensegan": 10},
+    ),
+    Part(
+        "3", {"datasets": ["mnist"], "defenses": OTHER_OPTIONS, "attacks": ["fgsm"], "eps": [HALF_SIZE, 0.6]},
+        1000, 200, budget={"defensegan": 50},
     ),
     Part("matrix", {"defenses": CAES, "attacks": ["fgsm"], "eps": FGSM_SIZES}, 1000, 1000),
     Part(
