@@ -41,7 +41,7 @@ class _Released(Attack):
 
 @register_attack("fgsm_released")
 class FGSMReleased(_Released):
-    """FGSM that lowers the true label's raw logit: a weaker attack than along the cross-entropy (Mandal 2023, code).
+    """FGSM along the true label's raw logit instead of the cross-entropy (Mandal 2023, released code).
 
     Parameters
     ----------

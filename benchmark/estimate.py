@@ -32,6 +32,11 @@ def seconds(plan: Plan, missing: Sequence[Cell], device: torch.device) -> float:
     return total
 
 
+def in_words(seconds: float) -> str:
+    """Return a duration for people."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 def _group_seconds(group: Group, cells: Sequence[Cell], device: torch.device) -> float:
     x, y = (part[:PROBE_IMAGES].to(device) for part in group.images)
     total = sum(_attack_seconds(group, together, x, y, device) for together in by_attack(cells))

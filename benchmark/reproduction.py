@@ -15,17 +15,6 @@ from leaderboard.reproduction_tables import HALF_SIZE
 
 PRESET = "mandal2023"
 
-TABLES: Mapping[str, str] = {
-    "1a": "FGSM on the classifier alone",
-    "1b": "PGD on the classifier alone",
-    "2": "the auto-encoders under the attack that each was trained on",
-    "3": "the defenses compared: accuracy and latency",
-    "matrix": "every auto-encoder under every attack, and on clean images",
-    "adaptive": "Table 3's defenses, and cae_multi, under attackers who see them",
-}
-FIGURES: Mapping[str, str] = {"2": "1a", "3": "1a", "4": "1b", "6": "2"}
-"""Figures, and the table whose cells hold their images."""
-
 FGSM_SIZES, PGD_SIZES = mandal2023.sizes("1a"), mandal2023.sizes("1b")
 PAPERS_FGSM, PAPERS_PGD = mandal2023.AUTO_ENCODERS["fgsm"], mandal2023.AUTO_ENCODERS["pgd"]
 BETTER_FGSM, BETTER_PGD = "cae[latent_dim=32,noise=0.1]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"
@@ -45,6 +34,7 @@ class Part:
     """One run: what differs from the preset."""
 
     table: str
+    """A key of ``leaderboard.reproduction.TITLES``."""
     asked: Mapping[str, Any]
     n: int
     n_cpu: int
@@ -56,21 +46,26 @@ class Part:
 
 
 _RELEASED = {"classifiers": ["conv8"], "protocol": "as-released", "batch_size": 64}
-_ABLATED = {**_RELEASED, "datasets": ["mnist"], "eps": FGSM_SIZES}
+_ABLATED = {**_RELEASED, "datasets": ["mnist"]}
 
 PARTS: Sequence[Part] = (
     Part("1a", {"attacks": ["fgsm"], "eps": FGSM_SIZES}, 10000, 10000),
     Part("1a", {**_RELEASED, "attacks": ["fgsm_released"], "eps": FGSM_SIZES}, 1000, 1000, needs_training=True),
     Part(
-        "1a", {**_ABLATED, "attacks": ["fgsm_released[clip=false]", "fgsm_released[loss=cross_entropy]"]},
+        "1a",
+        {**_ABLATED, "attacks": ["fgsm_released[clip=false]", "fgsm_released[loss=cross_entropy]"], "eps": FGSM_SIZES},
         1000, 1000, needs_training=True,
     ),
     Part(
-        "1a", {**_ABLATED, "attacks": ["fgsm_released"], "protocol": "as-released-eval"},
+        "1a", {**_ABLATED, "attacks": ["fgsm_released"], "eps": FGSM_SIZES, "protocol": "as-released-eval"},
         1000, 1000, needs_training=True,
     ),
     Part("1b", {"attacks": ["pgd"], "eps": PGD_SIZES}, 10000, 1000),
     Part("1b", {**_RELEASED, "attacks": ["pgd_released"], "eps": PGD_SIZES}, 1000, 1000, needs_training=True),
+    Part(
+        "1b", {**_ABLATED, "attacks": ["pgd_released"], "eps": PGD_SIZES, "protocol": "as-released-eval"},
+        1000, 200, needs_training=True,
+    ),
     Part("2", {"defenses": [PAPERS_FGSM, BETTER_FGSM], "attacks": ["fgsm"], "eps": [0.6]}, 10000, 10000),
     Part("2", {"defenses": [PAPERS_PGD, BETTER_PGD], "attacks": ["pgd"], "eps": [0.15]}, 10000, 1000),
     Part(
@@ -80,8 +75,11 @@ PARTS: Sequence[Part] = (
     ),
     Part(
         "3",
-        {"datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [0.6], "latency": True},
-        1000, 10, budget={"defensegan": 10},
+        {
+            "datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [HALF_SIZE, 0.6],
+            "latency": True,
+        },
+        1000, 20, budget={"defensegan": 20},
     ),
     Part(
         "3", {"datasets": ["mnist"], "defenses": OTHER_OPTIONS, "attacks": ["fgsm"], "eps": [HALF_SIZE, 0.6]},
@@ -101,7 +99,10 @@ PARTS: Sequence[Part] = (
 
 
 def configured(part: Part, dataset: str, n: int | None, device: torch.device, latency: bool) -> RunConfig | None:
-    """Return a part's run on one dataset, on at most ``n`` images; None where the part is not of that dataset."""
+    """Return a part's run on one dataset, on at most ``n`` images; None where the part is not of that dataset.
+
+    Raises ``UserError`` for a device or number that no configuration can have.
+    """
     base = config.load(PRESET, None, {**part.asked, "device": device.type})
     if dataset not in base.datasets:
         return None

@@ -79,9 +79,10 @@ class CAE(Defense):
         return self.decode(z)
 
     def fit(self, context: FitContext) -> None:
-        """Minimise the squared error between the reconstruction of x_adv and the clean x: Adam 1e-3 (section 3.3).
+        """Minimise the squared error between the reconstruction of x_adv and the clean x (section 3.3).
 
-        The epoch kept is the one whose purified validation images the classifier gets right most often.
+        Adam at 1e-3, as in the released code. The epoch kept is the one whose purified validation images the classifier
+        gets right most often.
         """
         x_adv = context.adversarial(self.against, self.eps, "train")
         self._descend(context, lambda i: x_adv[i])

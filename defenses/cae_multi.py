@@ -22,7 +22,7 @@ class CAEMulti(CAE):
     Parameters
     ----------
     latent_dim, noise:
-        As for ``cae``. A short, noisy code is what a single attack's auto-encoder can afford: here it costs more.
+        As for ``cae``; longer and less noisy than the released code's, since clean images are to be kept too.
     """
 
     def __init__(self, *, latent_dim: int = 64, noise: float = 0.1) -> None:

@@ -22,9 +22,11 @@ class Published:
     attack: str
     """``fgsm`` or ``pgd``; empty for clean images."""
     eps: float
+    """In pixel units of [0, 1]; 0 for clean images."""
     metric: str
     """``accuracy``, or ``latency_seconds``."""
     value: float
+    """A share in [0, 1], or seconds."""
 
 
 @cache

@@ -12,20 +12,23 @@ from matplotlib.figure import Figure
 from leaderboard.figures import Images, difference, save_png, stack
 
 Examples = Mapping[str, Images]
-"""``clean``, ``adversarial`` and ``purified`` images of one cell."""
+"""``clean``, ``adversarial`` and ``purified`` images of one cell, each uint8 ``(k, C, H, W)``."""
 SHOWN = 8
 ATTACKED_IMAGE = 1
 """Which of the kept images is shown at every size."""
 
 
 def samples(datasets: Mapping[str, Examples | None], path: Path) -> Path | None:
-    """Draw the first images of each dataset; None where there are none."""
+    """Draw the first images of each dataset into ``path``, and return it; None where there are none."""
     panels = [[(dataset, kept["clean"][:SHOWN])] for dataset, kept in datasets.items() if kept]
     return _draw(panels, path) if panels else None
 
 
 def sizes(datasets: Mapping[str, Mapping[float, Examples | None]], path: Path) -> Path | None:
-    """Draw one image of each dataset under an attack at every size, clean first, and below it what was added."""
+    """Draw one image of each dataset under an attack at every size, clean first, and below it what was added.
+
+    Returns ``path``, or None where there are no images.
+    """
     panels = []
     for dataset, cells in datasets.items():
         kept = {eps: images for eps, images in cells.items() if images}
@@ -40,7 +43,10 @@ def sizes(datasets: Mapping[str, Mapping[float, Examples | None]], path: Path) -
 
 
 def reconstructions(cells: Mapping[tuple[str, str, float], Examples | None], path: Path) -> Path | None:
-    """Draw attacked, reconstructed and original images for each (dataset, attack, eps)."""
+    """Draw attacked, reconstructed and original images for each (dataset, attack, eps).
+
+    Returns ``path``, or None where there are no images.
+    """
     panels = []
     for (dataset, attack, eps), kept in cells.items():
         if kept:
@@ -61,7 +67,7 @@ def _draw(
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for index, (panel, strips) in enumerate(zip(axes, panels, strict=True)):
         _panel(panel, strips, columns[index] if columns else ())
-    return save_png(figure, path, dpi=110)
+    return save_png(figure, path, dpi=110, bbox_inches="tight")
 
 
 def _panel(panel: Axes, strips: Sequence[tuple[str, Images]], columns: Sequence[str]) -> None:

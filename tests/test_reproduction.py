@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from make_results import ENVIRONMENT, latency, result
 
 from attacks import protocol
 from benchmark import reproduction, zoo
+from benchmark.commands.reproduce import plans
 from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
 from defenses.base import as_defense
 from leaderboard import mandal2023, reproduction_figures
@@ -135,8 +138,8 @@ def test_the_released_codes_rules_are_left_out_one_at_a_time():
     )
     assert column(tables[0], "as-released (conv8)", 1) == "25.0 [4.6, 69.9]"
     headers, (first, *_) = tables[1].headers, tables[1].rows
-    assert headers == ["eps", "published, mnist", "as-released", "clip=false", "eval mode"]
-    assert [cell.split()[0] for cell in first] == ["0.1", "90.99", "25.0", "0.0", "100.0"]
+    assert headers == ["eps", "published, mnist", "as-released", "clip=false", "eval mode", "n"]
+    assert [cell.split()[0] for cell in first] == ["0.1", "90.99", "25.0", "0.0", "100.0", "4"]
 
 
 def test_table_2_takes_each_auto_encoder_under_its_own_attack():
@@ -152,6 +155,14 @@ def test_table_2_takes_each_auto_encoder_under_its_own_attack():
         ["pgd 0.15", "mnist", "`cae[against=pgd,eps=0.15]`"],
     ]
     assert column(table, "difference", 1) == "+7.9"
+
+
+def test_clean_accuracy_is_that_of_the_attacked_images():
+    few = measured("cae", "fgsm", 0.6, (1, 1, 1, 1), clean=(1, 1, 1, 1), options=FGSM_OPTIONS)
+    many = measured("cae", clean=(1, 1, 1, 1, 0, 0, 0, 0), options=FGSM_OPTIONS)
+    for name in ("2", "3"):
+        (table,) = made(name, few, many)
+        assert column(table, "clean").startswith("100.0") and column(table, "n") == "4"
 
 
 def test_table_3_gives_latency_in_seconds_beside_the_published_one():
@@ -175,9 +186,10 @@ def test_the_matrix_gives_mean_and_worst_over_columns_that_all_rows_met():
         for attack in (("fgsm", 0.3), ("fgsm", 1.0), ("pgd", 0.15), ("grey", 0.6)):
             results.append(measured(label, *attack, verdicts, options=options))
     results += [measured("cae", "fgsm", 0.6, (0, 0, 0, 0), options=FGSM_OPTIONS), timed(results[-1])]
-    fgsm, grey, pgd, summary = made("matrix", *results)
+    summary, fgsm, grey, pgd = made("matrix", *results)
     assert [t.title for t in (fgsm, grey, pgd)] == ["mnist: fgsm", "mnist: grey", "mnist: pgd"]
     assert fgsm.headers == ["defense", "clean", "0.3", "1*", "n"] and "bounds nothing" in fgsm.note
+    assert "needs no gradient" in grey.note
     assert [[cell.split()[0] for cell in row] for row in summary.rows] == [
         ["`none`", "41.7", "25.0", "—", "—", "4"],
         ["`cae`", "75.0", "75.0", "0.001", "a", "4"],
@@ -189,7 +201,7 @@ def test_the_matrix_is_over_the_same_images():
     many = {"clean": (1, 1, 1, 1, 0, 0, 0, 0)}
     results = [measured("none", **many), measured("none", "fgsm", 0.3, (0, 0, 0, 0, 1, 1, 1, 1), **many)]
     results += [measured("cae", options=FGSM_OPTIONS), measured("cae", "fgsm", 0.3, (1, 1, 1, 1), options=FGSM_OPTIONS)]
-    fgsm, _ = made("matrix", *results)
+    _, fgsm = made("matrix", *results)
     assert [column(fgsm, "n", row) for row in (0, 1)] == ["4", "4"]
     assert column(fgsm, "clean", 0).startswith("100.0") and column(fgsm, "0.3", 0).startswith("0.0")
 
@@ -216,6 +228,42 @@ def test_a_folder_of_other_results_is_left_alone(bench, tmp_path):
     status, _, err = bench("reproduce", "--table", "1a", "--out", "results", "--dry-run")
     assert status == 2 and err == "bench: --out 'results' holds the results of other commands: give another folder\n"
     assert not pages.owns(store)
+
+
+def test_nothing_else_is_filed_in_its_folder(bench, tmp_path):
+    store = Store(tmp_path / "reproduction")
+    store.prepare()
+    store.record_command("bench reproduce --table 1a")
+    for words in (("run", "--attacks", "fgsm"), ("audit", "none")):
+        status, _, err = bench(*words, "--out", "reproduction")
+        says = "--out 'reproduction' holds the results of bench reproduce: give another folder"
+        assert status == 2 and err == f"bench: {says}\n"
+
+
+def test_every_table_and_figure_is_named_wherever_they_are_listed(bench):
+    assert list(pages.TITLES) == list(TABLES) == list(dict.fromkeys(part.table for part in reproduction.PARTS))
+    described = bench("reproduce", "--help")[1]
+    assert ", ".join(pages.TITLES) in " ".join(described.split())
+    assert f"--figure LIST {', '.join(pages.FIGURES)}" in " ".join(described.split())
+    assert set(pages.FIGURES.values()) <= set(pages.TITLES) and pages.CAPTIONS.keys() == pages.FIGURES.keys()
+
+
+def test_a_table_that_is_not_of_the_dataset_is_told_and_left_out(bench, monkeypatch):
+    parts = [part for part in reproduction.PARTS if part.table in ("1b", "3") and not part.needs_training]
+    monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
+    status, out, err = bench("reproduce", "--table", "1b,3", "--dataset", "fashion_mnist", "-n", "2", "--dry-run")
+    assert status == 0 and out.startswith("6 of 6 cells to compute")
+    assert err == "bench: warning: table 3 is left out: it is made for mnist only\n"
+
+
+def test_a_cell_of_two_tables_is_planned_once(monkeypatch):
+    parts = [part for part in reproduction.PARTS if part.table in ("1a", "3") and not part.needs_training]
+    monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
+    asked = argparse.Namespace(dataset="mnist", n=4, no_latency=True, data_dir=None, zoo=None)
+    keys = [cell.key for plan in plans(asked, ["1a", "3"], CPU) for cell in plan.cells]
+    assert len(keys) == len(set(keys))
+    alone = [cell.key for name in ("1a", "3") for plan in plans(asked, [name], CPU) for cell in plan.cells]
+    assert set(keys) == set(alone) and len(alone) > len(keys)
 
 
 def test_the_page_of_such_a_store_is_this_one_and_draws_the_papers_figures(tmp_path, bench):
@@ -246,7 +294,10 @@ def test_the_page_of_such_a_store_is_this_one_and_draws_the_papers_figures(tmp_p
         (("--figure", "5"), "unknown figure '5'"),
         (("--dataset", "cifar10"), "unknown dataset of the paper: 'cifar10'"),
         (("--table", "1a", "-n", "0"), "-n must be at least 1, not 0"),
-        (("--table", "3", "--dataset", "fashion_mnist"), "the paper has table 3 not on fashion_mnist"),
+        (
+            ("--table", "3", "--dataset", "fashion_mnist"),
+            "nothing to reproduce: table 3 is left out: it is made for mnist",
+        ),
     ],
 )
 def test_what_cannot_be_had_is_one_line(bench, words, says):
@@ -281,7 +332,7 @@ def test_it_computes_once_and_shows_what_it_computed(bench, tmp_path, untrained,
     parts = [part for part in reproduction.PARTS if part.table == "2" and part.asked["attacks"] == ["fgsm"]]
     monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
     words = ("reproduce", "--figure", "6", "--dataset", "mnist", "-n", "4", "--zoo", untrained)
-    assert bench(*words, "--dry-run")[1] == "6 of 6 cells to compute.\n"
+    assert re.fullmatch(r"6 of 6 cells to compute on cpu, about \d+ s\.\n", bench(*words, "--dry-run")[1])
     status, out, err = bench(*words)
     assert status == 0, err
     assert "Table 2" in out and "6 cells computed" in out
@@ -294,6 +345,6 @@ def test_without_the_released_codes_classifier_its_part_is_left_out(bench, monke
     parts = [part for part in reproduction.PARTS if part.needs_training and part.table == "1a"]
     monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
     status, out, err = bench("reproduce", "--table", "1a", "-n", "2", "--dry-run")
-    assert status == 0 and out == "0 of 0 cells to compute.\n"
+    assert status == 0 and out == "0 of 0 cells to compute on cpu, about 0 s.\n"
     assert err.count("left out: no weights for classifier 'conv8'") == 2
     assert "bench train classifier conv8 --dataset fashion_mnist" in err

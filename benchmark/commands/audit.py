@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmark import config, console, executor, grid
-from benchmark.commands.record import command_line
+from benchmark.commands.record import command_line, refuse_foreign
 from benchmark.environment import pick_device
 from defenses.spec import split_list
 from leaderboard import aggregate, audit, audit_tables, checks, page, tables
@@ -27,6 +27,8 @@ STDOUT = "-"
 def run(args: argparse.Namespace) -> int:
     """Audit ``args.defenses``. Status 1 if a check that gates failed."""
     asked = configured(args)
+    if args.out:
+        refuse_foreign(Store(args.out), "audit")
     device = pick_device(asked.device)
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
     console.warn(plan.warnings)

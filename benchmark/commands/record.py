@@ -6,6 +6,10 @@ import argparse
 import shlex
 from pathlib import Path
 
+from defenses.errors import UserError
+from leaderboard import reproduction
+from leaderboard.store import Store
+
 FLAGS = (
     "table", "figure",
     "preset", "config", "dataset", "classifier", "defenses", "attacks", "threat", "eps", "n", "seed", "draws",
@@ -26,6 +30,14 @@ def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
             flag = "-n" if name == "n" else f"--{name.replace('_', '-')}"
             parts.append(f"{flag} {shlex.quote(_named(value))}")
     return " ".join(["bench", command, *parts, *(["--no-latency"] if getattr(args, "no_latency", False) else [])])
+
+
+def refuse_foreign(store: Store, command: str) -> None:
+    """Raise ``UserError`` where a folder's page is not one that ``command`` writes: the seed paper's has its own."""
+    theirs = reproduction.owns(store)
+    if store.commands() and theirs != (command == "reproduce"):
+        holds = reproduction.COMMAND if theirs else "other commands"
+        raise UserError(f"--out {str(store.root)!r} holds the results of {holds}: give another folder")
 
 
 def _named(value: object) -> str:

@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from rich.console import Console
 
-from benchmark import console, executor, grid, reproduction
+from benchmark import console, estimate, executor, grid, reproduction
 from benchmark.cells import Plan
-from benchmark.commands.record import command_line
+from benchmark.commands.record import command_line, refuse_foreign
+from benchmark.config import RunConfig
 from benchmark.environment import pick_device
-from benchmark.reproduction import FIGURES, PARTS, TABLES
+from benchmark.reproduction import PARTS, Part
 from benchmark.zoo import MissingWeightsError
 from defenses.errors import UserError, unknown_name
 from defenses.spec import split_list
 from leaderboard import reproduction as pages
 from leaderboard import tables, terminal
+from leaderboard.reproduction import FIGURES, TITLES
 from leaderboard.reproduction_tables import DATASETS
 from leaderboard.result import Result
 from leaderboard.store import Store
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute what the store lacks of the tables asked for, and write the page. Status 1 if a cell failed."""
+    """Compute what the store lacks of the tables asked for, and write the page. Status 1 if a cell failed.
+
+    Raises ``UserError`` for what cannot be had, before anything is written.
+    """
     wanted = tables_asked(args)
     store = Store(args.out)
-    if store.commands() and not pages.owns(store):
-        raise UserError(f"--out {str(args.out)!r} holds the results of other commands: give another folder")
+    refuse_foreign(store, "reproduce")
     device = pick_device(args.device or "auto")
     planned = plans(args, wanted, device)
-    cells = {cell.key for plan in planned for cell in plan.cells}
-    missing = {cell.key for plan in planned for cell in executor.missing_cells(plan, store)}
+    missing = [executor.missing_cells(plan, store) for plan in planned]
+    cells, todo = sum(len(plan.cells) for plan in planned), sum(map(len, missing))
     if args.dry_run:
-        print(f"{len(missing)} of {len(cells)} cells to compute.")
+        console.tell_set_aside(store)
+        spent = sum(estimate.seconds(plan, due, device) for plan, due in zip(planned, missing, strict=True))
+        print(f"{todo} of {cells} cells to compute on {device.type}, about {estimate.in_words(spent)}.")
         return 0
     store.prepare()
-    if missing or args.force:
+    if todo or args.force:
         store.record_command(command_line("reproduce", args))
     screen, failed, computed = Console(file=sys.stdout), [], 0
     try:
-        with console.RunProgress(screen, len(cells if args.force else missing)) as progress:
+        with console.RunProgress(screen, cells if args.force else todo) as progress:
             for plan in planned:
                 outcome = executor.execute(plan, store, device, args.force, progress)
                 computed += outcome.computed
@@ -64,43 +72,70 @@ def _show(screen: Console, store: Store, wanted: list[str], computed: int, faile
 
 
 def tables_asked(args: argparse.Namespace) -> list[str]:
-    """Return the tables that are asked for, by themselves or for a figure's images; all, if none is."""
+    """Return the tables that are asked for, by themselves or for a figure's images; all, if none is.
+
+    Raises ``UserError`` for a name that there is not.
+    """
     asked = []
     for word in split_list(args.table or ""):
-        if word not in TABLES:
-            raise unknown_name("table", word, TABLES)
+        if word not in TITLES:
+            raise unknown_name("table", word, TITLES)
         asked.append(word)
     for word in split_list(args.figure or ""):
         if word not in FIGURES:
             raise unknown_name("figure", word, FIGURES)
         asked.append(FIGURES[word])
-    return [name for name in TABLES if name in asked or not asked]
+    return [name for name in TITLES if name in asked or not asked]
 
 
-def plans(args: argparse.Namespace, wanted: list[str], device: torch.device) -> list[Plan]:
-    """Lay out every part of the tables, dataset by dataset; one whose classifier nobody trained is left out."""
+def plans(args: argparse.Namespace, wanted: Sequence[str], device: torch.device) -> list[Plan]:
+    """Lay out every part of the tables, dataset by dataset; each cell is in one plan, the first that needs it.
+
+    What is left out is told: a part whose classifier nobody trained, a table that is not of the datasets asked for.
+    Raises ``UserError`` where nothing is left, or something else cannot be had.
+    """
     datasets = split_list(args.dataset) if args.dataset else list(DATASETS)
     for name in datasets:
         if name not in DATASETS:
             raise unknown_name("dataset of the paper:", name, DATASETS)
     if args.n is not None and args.n < 1:
         raise UserError(f"-n must be at least 1, not {args.n}")
-    asked = [
-        (part, run)
-        for part in PARTS
-        for dataset in dict.fromkeys(datasets)
-        if part.table in wanted
-        and (run := reproduction.configured(part, dataset, args.n, device, not args.no_latency)) is not None
-    ]
+    asked, left_out = [], []
+    for table in wanted:
+        runs = _runs(table, args.n, device, not args.no_latency)
+        made_for = list(dict.fromkeys(dataset for _, dataset, _ in runs))
+        if not set(made_for) & set(datasets):
+            left_out.append(f"table {table} is left out: it is made for {', '.join(made_for)} only")
+        asked += [(part, config) for part, dataset, config in runs if dataset in datasets]
     if not asked:
-        raise UserError(f"nothing to reproduce: the paper has table {', '.join(wanted)} not on {', '.join(datasets)}")
-    found, left_out = [], []
-    for part, run in asked:
+        raise UserError(f"nothing to reproduce: {left_out[0]}")
+    found = []
+    for part, config in asked:
         try:
-            found.append(grid.plan(run, device, args.data_dir, args.zoo))
+            found.append(grid.plan(config, device, args.data_dir, args.zoo))
         except MissingWeightsError as error:
             if not part.needs_training:
                 raise
             left_out.append(f"table {part.table} under the released code's protocol is left out: {error}")
     console.warn(dict.fromkeys([*left_out, *(warning for plan in found for warning in plan.warnings)]))
+    return _without_repeats(found)
+
+
+def _runs(table: str, n: int | None, device: torch.device, latency: bool) -> list[tuple[Part, str, RunConfig]]:
+    """Return the runs of a table, each with its part and its dataset."""
+    asked = [
+        (part, dataset, reproduction.configured(part, dataset, n, device, latency))
+        for part in PARTS for dataset in DATASETS if part.table == table
+    ]  # fmt: skip
+    return [(part, dataset, config) for part, dataset, config in asked if config is not None]
+
+
+def _without_repeats(plans: Sequence[Plan]) -> list[Plan]:
+    """Return the plans without the cells that an earlier one has."""
+    seen: set[str] = set()
+    found = []
+    for plan in plans:
+        groups = [replace(group, cells=[cell for cell in group.cells if cell.key not in seen]) for group in plan.groups]
+        seen.update(cell.key for cell in plan.cells)
+        found.append(Plan(groups, plan.warnings))
     return found

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmark import config, console, estimate, executor, grid
 from benchmark.cells import Cell, Plan, by_attack
-from benchmark.commands.record import command_line
+from benchmark.commands.record import command_line, refuse_foreign
 from benchmark.environment import pick_device
 from defenses.spec import split_list
 from leaderboard import page, tables
@@ -23,10 +23,11 @@ from leaderboard.tables import Table
 def run(args: argparse.Namespace) -> int:
     """Run what ``args`` ask for. Status 1 if a cell failed."""
     asked = configured(args)
+    store = Store(args.out)
+    refuse_foreign(store, "run")
     device = pick_device(asked.device)
     plan = grid.plan(asked, device, args.data_dir, args.zoo)
     console.warn(plan.warnings)
-    store = Store(args.out)
     if args.dry_run:
         return _dry_run(plan, store, device)
     store.prepare()
@@ -88,7 +89,7 @@ def _dry_run(plan: Plan, store: Store, device: torch.device) -> int:
             print(f"{group.dataset.spec.label}: {line}")
     console.tell_set_aside(store)
     spent = estimate.seconds(plan, missing, device)
-    print(f"{len(missing)} of {len(plan.cells)} cells to compute on {device.type}, about {_duration(spent)}.")
+    print(f"{len(missing)} of {len(plan.cells)} cells to compute on {device.type}, about {estimate.in_words(spent)}.")
     return 0
 
 
@@ -98,7 +99,3 @@ def _described(cells: Sequence[Cell]) -> str:
     (estimator,) = {cell.spec.estimator for cell in cells if cell.spec}
     sizes = ", ".join(f"{eps:g}" for eps in dict.fromkeys(cell.eps for cell in cells))
     return f"{name} ({WORDS.get(estimator, estimator)}) at {sizes}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -11,7 +11,7 @@ from attacks import guard
 from attacks.submitted import Submission, Submitted
 from benchmark import config, console, executor, grid
 from benchmark.cells import Group
-from benchmark.commands.record import command_line
+from benchmark.commands.record import command_line, refuse_foreign
 from benchmark.commands.run import report
 from benchmark.environment import pick_device
 from benchmark.registries import DATASETS
@@ -22,6 +22,8 @@ from leaderboard.store import Store
 
 def run(args: argparse.Namespace) -> int:
     """Judge ``args.file`` and enter it in the store. Status 1 if a defense failed."""
+    store = Store(args.out)
+    refuse_foreign(store, "score")
     submission = Submission.read(args.file)
     spec = DATASETS.spec(submission.dataset)
     flags = {
@@ -42,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
     for i, group in enumerate(plan.groups):
         _check(submission, group)
         plan.groups[i] = grid.submitted(group, Submitted(submission, group.images.x), submission.eps)
-    store = Store(args.out)
     store.prepare()
     screen = Console(file=sys.stdout)
     with console.RunProgress(screen, len(executor.missing_cells(plan, store))) as progress:
