@@ -25,7 +25,7 @@ def probe(judge: Judge, x: Tensor) -> dict[str, bool | float]:
     Returns
     -------
     forward_agreement:
-        Two passes under *different* random numbers give the same bits: the defense is deterministic.
+        A pass under *other* random numbers gives the same bits: the defense is deterministic.
     differs_by_neighbours, differs_with_gradients, differs_in_train_mode, differs_when_called_again:
         Shares of images whose purified pixels change when the rest of the batch does, or is gone (the first image's
         alone), when gradients are enabled, in train mode, and in a later call.
@@ -34,9 +34,8 @@ def probe(judge: Judge, x: Tensor) -> dict[str, bool | float]:
     first = _pass(judge, few)
     others = torch.cat([few[:1], few[1:].flip(-1)])
     found: dict[str, bool | float] = {
-        "forward_agreement": torch.equal(judge.purify(few, 0, 0), judge.purify(few, 0, 1)),
+        "forward_agreement": first is not None and torch.equal(first, judge.purify(few, 0, 0)),
         "differs_by_neighbours": _differing(_first(first), _first(_pass(judge, others))),
-        "differs_when_called_again": _differing(first, _pass(judge, few)),
     }
     if not judge.stochastic:  # in a smaller batch a stochastic defense draws other noise
         alone = _differing(_first(first), _pass(judge, few[:1]))
@@ -46,6 +45,7 @@ def probe(judge: Judge, x: Tensor) -> dict[str, bool | float]:
         found["differs_with_gradients"] = _differing(first, _pass(judge, seen))
     twin = deepcopy(judge.defense).train()  # batch norm would change the statistics of the defense itself
     found["differs_in_train_mode"] = _differing(first, _pass(judge, few, twin))
+    found["differs_when_called_again"] = _differing(first, _pass(judge, few))
     return found
 
 

@@ -14,7 +14,7 @@ from attacks.probes import gradient_shares
 from attacks.seeding import seeded
 from benchmark.cells import Cell, Group, Plan, Subject, by_attack
 from benchmark.environment import synchronise
-from benchmark.latency import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP
+from benchmark.latency import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP, WARM_UP_SECONDS
 
 PROBE_IMAGES = 50
 SLOW = 0.05
@@ -84,8 +84,8 @@ def _defense_seconds(group: Group, subject: Subject, cells: Sequence[Cell], x: T
     total = one * len(group.images.y) * passes * judged
     for cell in cells:
         if cell.kind == "latency":
-            calls = min(MAX_CALLS, max(MIN_CALLS, MAX_SECONDS / single)) + WARM_UP
-            total += 2 * single * calls + 3 * one * cell.identity["batch"]
+            calls = min(MAX_CALLS, max(MIN_CALLS, MAX_SECONDS / single))
+            total += 2 * single * calls + min(WARM_UP * single, WARM_UP_SECONDS) + 3 * one * cell.identity["batch"]
     return total
 
 

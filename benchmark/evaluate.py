@@ -44,6 +44,8 @@ class Judge:
     box: bool = True
     """Purified images must lie in [0, 1]."""
     seconds: dict[str, float] = field(default_factory=lambda: {"purify": 0.0, "classify": 0.0})
+    first_batch: Tensor | None = None
+    """The first images judged last, as they were purified then."""
 
     def verdicts(self, x: Tensor, y: Tensor, advance: Callable[[int], None] = lambda _: None) -> Verdicts:
         """Return how often each image is classified right; ``advance`` is told of every batch done."""
@@ -74,6 +76,8 @@ class Judge:
                 part = slice(start, start + self.batch)
                 begun = time.perf_counter()
                 purified = self.purify(x[part], start, draw)
+                if draw == start == 0:
+                    self.first_batch = purified
                 synchronise(self.device)
                 purified_at = time.perf_counter()
                 with seeded(keyed_seed("classifier", draw, start, self.seed), self.device):

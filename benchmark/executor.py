@@ -186,7 +186,7 @@ class _GroupRunner:
         if isinstance(clean, str):
             return self._failed(cell, clean)
         judge = self.judges[label]
-        judge.seconds = {"purify": 0.0, "classify": 0.0}
+        judge.seconds, judge.first_batch = {"purify": 0.0, "classify": 0.0}, None
         attacked, probes = None, {}
         if made is not None and victim is not None:
             try:
@@ -268,14 +268,16 @@ class _GroupRunner:
         if judge is None:
             return None
         x_adv = made.x_adv[:EXAMPLES]
-        try:
-            purified = judge.purify(x_adv, 0, 0)
-        except Exception:  # the cell's own result says why
-            return None
+        purified = judge.first_batch
+        if purified is None:  # one draw was judged, within the attacked model; or the defense failed
+            try:
+                purified = judge.purify(x_adv, 0, 0)
+            except Exception:  # the cell's own result says why
+                return None
         return {
             "clean": _pixels(self.group.images.x[:EXAMPLES]),
             "adversarial": _pixels(x_adv),
-            "purified": _pixels(purified),
+            "purified": _pixels(purified[:EXAMPLES]),
         }
 
     def _put(self, result: Result, examples: dict[str, NDArray[np.uint8]] | None = None) -> Result:

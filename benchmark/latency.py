@@ -17,7 +17,8 @@ from attacks.seeding import seeded
 from benchmark.environment import synchronise
 from defenses.base import DefendedClassifier, Defense
 
-WARM_UP = 10
+WARM_UP, WARM_UP_SECONDS = 10, 3.0
+"""Untimed calls before: WARM_UP or WARM_UP_SECONDS, whichever comes first, but at least one."""
 MAX_CALLS, MIN_CALLS, MAX_SECONDS = 200, 20, 30.0
 """Calls at batch 1: MAX_CALLS or MAX_SECONDS, whichever comes first, but at least MIN_CALLS."""
 P99_FROM = 1000
@@ -80,9 +81,11 @@ def _batch(x: Tensor, size: int, device: torch.device) -> Tensor:
 
 def _warm_up(pipelines: list[DefendedClassifier], x: Tensor, device: torch.device) -> None:
     """Call each pipeline, and with it both of its parts, untimed."""
-    for i in range(WARM_UP):
-        for whole in pipelines:
-            whole(x[i % len(x)][None].to(device))
+    for whole in pipelines:
+        spent = 0.0
+        for i in range(WARM_UP):
+            if spent < WARM_UP_SECONDS:
+                spent += _seconds(whole, x[i % len(x)][None].to(device), device)
 
 
 def _single_stream(parts: list[_Timed], x: Tensor, device: torch.device) -> None:

@@ -56,6 +56,26 @@ def test_slow_defenses_are_called_at_least_twenty_times(shapes, monkeypatch):
     assert timed["slow"]["single"]["purifier"]["calls"] == 20
 
 
+def test_slow_defenses_are_warmed_up_for_seconds_others_for_ten_calls(shapes, monkeypatch):
+    monkeypatch.setattr(latency, "WARM_UP_SECONDS", 0.012)
+    images, classifier = shapes
+    calls = {"slow": 0, "none": 0}
+
+    def counted(defense, label):
+        purify = defense.purify
+
+        def wrapped(x):
+            calls[label] += 1
+            return purify(x)
+
+        defense.purify = wrapped
+        return latency.DefendedClassifier(classifier, defense)
+
+    latency._warm_up([counted(Slow(), "slow"), counted(NoDefense(), "none")], images.x, CPU)
+    assert 1 <= calls["slow"] <= 3
+    assert calls["none"] == 10
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_memory_is_the_devices_on_cuda(shapes):
