@@ -269,7 +269,7 @@ class _GroupRunner:
             return None
         x_adv = made.x_adv[:EXAMPLES]
         purified = judge.first_batch
-        if purified is None:  # one draw was judged, within the attacked model; or the defense failed
+        if purified is None or len(purified) < len(x_adv):  # judged within the attacked model, or in small batches
             try:
                 purified = judge.purify(x_adv, 0, 0)
             except Exception:  # the cell's own result says why

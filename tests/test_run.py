@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import BROKEN, SMALL_RUN
 
@@ -47,6 +48,13 @@ def test_a_run_writes_the_leaderboard(run, tmp_path):
     for suffix in ("svg", "png"):
         assert (tmp_path / "results" / "figures" / f"curves-shapes-matched-seed0.{suffix}").stat().st_size > 1000
     assert (tmp_path / "results" / "figures" / "gallery-shapes-matched-seed0.png").is_file()
+
+
+def test_the_gallery_is_whole_where_batches_are_small(run, tmp_path):
+    run("--batch-size", "4")
+    kept = [np.load(path) for path in (tmp_path / "results" / "examples").glob("*.npz")]
+    assert kept
+    assert {len(images) for one in kept for images in one.values()} == {8}
 
 
 def test_the_same_command_again_computes_nothing(run):
