@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from attacks.registry import register_attack
+from purification_bench.attacks.registry import register_attack
 
 __all__ = ["register_attack"]

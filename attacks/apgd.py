@@ -14,10 +14,10 @@ import torch.nn.functional as F
 import torchattacks
 from torch import Tensor, nn
 
-from attacks.base import Attack
-from attacks.expectation import copies, is_random, mean_over_copies
-from attacks.registry import register_attack
-from defenses.errors import at_least_one, unknown_name
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.expectation import copies, is_random, mean_over_copies
+from purification_bench.attacks.registry import register_attack
+from purification_bench.defenses.errors import at_least_one, unknown_name
 
 LOSSES = ("ce", "dlr")
 

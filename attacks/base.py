@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from attacks.threat import Norm
-from defenses.spec import Spec
+from purification_bench.attacks.threat import Norm
+from purification_bench.defenses.spec import Spec
 
 Needs = Literal["gradient", "queries", "decoder", "defense", "nothing"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from attacks.base import Attack
-from attacks.margin import margin
-from attacks.registry import register_attack
-from defenses.errors import positive
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.margin import margin
+from purification_bench.attacks.registry import register_attack
+from purification_bench.defenses.errors import positive
 
 INSIDE = 1 - 1e-4
 """Images are pulled this far inside the box before the change of variable, so that no pixel starts frozen."""

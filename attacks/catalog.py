@@ -10,10 +10,10 @@ import torch.nn.functional as F
 import torchattacks
 from torch import Tensor, nn
 
-from attacks.base import REACH, Attack
-from attacks.expectation import mean_over_copies
-from attacks.registry import register_attack
-from defenses.errors import UserError, at_least_one, positive
+from purification_bench.attacks.base import REACH, Attack
+from purification_bench.attacks.expectation import mean_over_copies
+from purification_bench.attacks.registry import register_attack
+from purification_bench.defenses.errors import UserError, at_least_one, positive
 
 
 class TorchAttack(Attack):

@@ -8,10 +8,10 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from attacks.base import Attack
-from attacks.expectation import Tied, copies
-from attacks.registry import register_attack
-from defenses.errors import UserError
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.expectation import Tied, copies
+from purification_bench.attacks.registry import register_attack
+from purification_bench.defenses.errors import UserError
 
 TARGETS = 9
 """Wrong classes that its targeted parts aim at, or all there are."""

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from attacks.base import Attack
-from attacks.expectation import Tied, shares_draws
-from attacks.seeding import seeded
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.expectation import Tied, shares_draws
+from purification_bench.attacks.seeding import seeded
 
 TOLERANCE = {"linf": 1e-6, "l2": 1e-4}
 """Rounding allowed beyond the norm bound, in pixel units."""

@@ -7,11 +7,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from attacks.base import Attack
-from attacks.margin import margin
-from attacks.registry import register_attack
-from attacks.views import Latent
-from defenses.errors import at_least_one, positive
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.margin import margin
+from purification_bench.attacks.registry import register_attack
+from purification_bench.attacks.views import Latent
+from purification_bench.defenses.errors import at_least_one, positive
 
 CONFIDENCE = 1.0
 """Logits by which the wrong class should lead; beyond it, only the distance to x counts."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from attacks import guard
-from attacks.base import Attack
-from attacks.seeding import seeded
+from purification_bench.attacks import guard
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.seeding import seeded
 
 OTHERS = 48
 """Points, the image and random corners, that each read-out must tell from the planted corner."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks.guard import distances, eval_mode
+from purification_bench.attacks.guard import distances, eval_mode
 
 
 @dataclass

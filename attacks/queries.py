@@ -8,12 +8,12 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
-from attacks.base import REACH, Attack
-from attacks.expectation import is_random
-from attacks.margin import margin
-from attacks.registry import register_attack
-from attacks.views import Frozen
-from defenses.errors import at_least_one, positive
+from purification_bench.attacks.base import REACH, Attack
+from purification_bench.attacks.expectation import is_random
+from purification_bench.attacks.margin import margin
+from purification_bench.attacks.registry import register_attack
+from purification_bench.attacks.views import Frozen
+from purification_bench.defenses.errors import at_least_one, positive
 
 FIRST_STEP = 100
 """Queries for the direction of the first step of HopSkipJump; that of step k takes sqrt(k) times as many ..."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from defenses.registry import Registry
+from purification_bench.defenses.registry import Registry
 
-ATTACKS = Registry("attack", "attacks")
+ATTACKS = Registry("attack", "purification_bench.attacks")
 register_attack = ATTACKS.register

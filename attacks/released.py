@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks.base import Attack
-from attacks.registry import register_attack
-from defenses.errors import at_least_one, positive
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.registry import register_attack
+from purification_bench.defenses.errors import at_least_one, positive
 
 Loss = Literal["logit", "cross_entropy"]
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attacks.base import Attack
-from defenses.errors import UserError
-from defenses.spec import Spec
+from purification_bench.attacks.base import Attack
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.spec import Spec
 
 FACTS = ("name", "dataset", "norm", "eps")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from defenses.spec import Spec
+from purification_bench.defenses.spec import Spec
 
 Norm = Literal["linf", "l2"]
 Knowledge = Literal["graybox", "blackbox", "whitebox"]

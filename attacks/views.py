@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from attacks.seeding import seeded
-from attacks.threat import Estimator
-from defenses.base import DefendedClassifier, Defense
+from purification_bench.attacks.seeding import seeded
+from purification_bench.attacks.threat import Estimator
+from purification_bench.defenses.base import DefendedClassifier, Defense
 
 
 class BPDA(DefendedClassifier):

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from defenses.errors import UserError, unknown_name
-from defenses.registry import load_plugin
-from leaderboard.errors import StoreError
+from purification_bench.defenses.errors import UserError, unknown_name
+from purification_bench.defenses.registry import load_plugin
+from purification_bench.leaderboard.results.errors import StoreError
 
 DEFAULT_OUT = Path("results")
 LISTS = ("defenses", "attacks", "classifiers", "datasets", "presets", "zoo")
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown_name(f"argument of bench {args.command}:", extra[0], flags)
         for file in getattr(args, "plugin", None) or []:
             load_plugin(file)
-        command = importlib.import_module(f"benchmark.commands.{args.command.replace('-', '_')}")
+        command = importlib.import_module(f"purification_bench.benchmark.commands.{args.command.replace('-', '_')}")
         status: int = command.run(args, extra) if args.command == "train" else command.run(args)
     except (UserError, StoreError) as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
-from leaderboard import terminal
-from leaderboard.boards import Board
-from leaderboard.result import Result
-from leaderboard.store import Store
-from leaderboard.tables import Table
+from purification_bench.leaderboard.judging.boards import Board
+from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing import terminal
+from purification_bench.leaderboard.showing.tables import Table
 
 
 class RunProgress:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from defenses.errors import UserError
+from purification_bench.defenses.errors import UserError
 
 
 def pick_device(name: str) -> torch.device:

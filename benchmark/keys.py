@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from leaderboard.canonical import digest
+from purification_bench.leaderboard.results.canonical import digest
 
 
 def file_digest(path: Path) -> str:

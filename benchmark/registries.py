@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from attacks.registry import ATTACKS
-from defenses.registry import DEFENSES, Registry
+from purification_bench.attacks.registry import ATTACKS
+from purification_bench.defenses.registry import DEFENSES, Registry
 
 __all__ = ["ATTACKS", "CLASSIFIERS", "DATASETS", "DEFENSES", "REGISTRIES", "register_classifier", "register_dataset"]
 
-CLASSIFIERS = Registry("classifier", "benchmark")
-DATASETS = Registry("dataset", "benchmark")
+CLASSIFIERS = Registry("classifier", "purification_bench.benchmark.assets")
+DATASETS = Registry("dataset", "purification_bench.benchmark.assets")
 register_classifier = CLASSIFIERS.register
 register_dataset = DATASETS.register
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from benchmark import config
-from benchmark.config import RunConfig
-from leaderboard import mandal2023
-from leaderboard.reproduction_tables import HALF_SIZE
+from purification_bench.benchmark.run import config
+from purification_bench.benchmark.run.config import RunConfig
+from purification_bench.leaderboard.mandal2023 import published as mandal2023
+from purification_bench.leaderboard.mandal2023.tables import HALF_SIZE
 
 PRESET = "mandal2023"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from defenses.registry import register_defense
+from purification_bench.defenses.registry import register_defense
 
 if TYPE_CHECKING:
-    from defenses.base import DefendedClassifier, Defense
+    from purification_bench.defenses.base import DefendedClassifier, Defense
 
 __all__ = ["DefendedClassifier", "Defense", "register_defense"]
 
@@ -15,7 +15,7 @@ __all__ = ["DefendedClassifier", "Defense", "register_defense"]
 def __getattr__(name: str) -> Any:
     """Import torch only when a class that needs it is asked for."""
     if name in ("DefendedClassifier", "Defense"):
-        from defenses import base
+        from purification_bench.defenses import base
 
         return getattr(base, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

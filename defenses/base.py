@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from defenses.spec import Spec
+from purification_bench.defenses.spec import Spec
 
 TrainingKnowledge = Literal["none", "clean", "classifier", "attack"]
 Split = Literal["train", "validation"]

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defenses.base import Defense, FitContext
-from defenses.errors import at_least_one, not_negative
-from defenses.registry import register_defense
+from purification_bench.defenses.base import Defense, FitContext
+from purification_bench.defenses.errors import at_least_one, not_negative
+from purification_bench.defenses.registry import register_defense
 
 SIDE = 32
 """Images are resized to SIDE x SIDE on the way in and back on the way out."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from defenses.base import FitContext, Split
-from defenses.cae import CAE
-from defenses.registry import register_defense
+from purification_bench.defenses.base import FitContext, Split
+from purification_bench.defenses.cae import CAE
+from purification_bench.defenses.registry import register_defense
 
 MIXTURE = (("fgsm", 0.1), ("fgsm", 0.3), ("fgsm", 0.6), ("pgd", 0.15), ("pgd[steps=10]", 0.3))
 """Attacks on the bare classifier, with their sizes, that training images were perturbed with; clean ones join them."""

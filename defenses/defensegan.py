@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from defenses.base import Defense, FitContext
-from defenses.errors import at_least_one, not_negative, positive
-from defenses.registry import register_defense
-from defenses.wgan import LATENT_DIM, WGAN, Generator
+from purification_bench.defenses.base import Defense, FitContext
+from purification_bench.defenses.errors import at_least_one, not_negative, positive
+from purification_bench.defenses.registry import register_defense
+from purification_bench.defenses.wgan import LATENT_DIM, WGAN, Generator
 
 VALIDATION_IMAGES = 64
 """Validation images that are rebuilt after each epoch of training."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from defenses.base import Defense
-from defenses.registry import register_defense
+from purification_bench.defenses.base import Defense
+from purification_bench.defenses.registry import register_defense
 
 
 @register_defense("none")

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defenses.base import Defense, FitContext
-from defenses.errors import at_least_one, not_negative, positive
-from defenses.layers import doubling
-from defenses.registry import register_defense
+from purification_bench.defenses.base import Defense, FitContext
+from purification_bench.defenses.errors import at_least_one, not_negative, positive
+from purification_bench.defenses.layers import doubling
+from purification_bench.defenses.registry import register_defense
 
 CHANNELS = 32
 RECONSTRUCTION, DIVERGENCE, CROSS_ENTROPY = 0.01, 0.1, 10.0

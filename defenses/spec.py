@@ -12,7 +12,7 @@ from fractions import Fraction
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from defenses.errors import UserError, unknown_name
+from purification_bench.defenses.errors import UserError, unknown_name
 
 Scalar = bool | int | float | str | None
 

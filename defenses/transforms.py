@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from defenses.base import Defense
-from defenses.registry import register_defense
+from purification_bench.defenses.base import Defense
+from purification_bench.defenses.registry import register_defense
 
 
 @register_defense("binarize")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from defenses.base import FitContext
-from defenses.layers import doubling
+from purification_bench.defenses.base import FitContext
+from purification_bench.defenses.layers import doubling
 
 LATENT_DIM = 128
 PENALTY = 10.0

@@ -21,14 +21,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from attacks import guard
-from benchmark.classifiers import Classifier
-from benchmark.data import Images
-from benchmark.models import load_classifier
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
-from defenses.defensegan import DefenseGAN
-from leaderboard.statistics import wilson
+from purification_bench.attacks import guard
+from purification_bench.benchmark.assets.classifiers import Classifier
+from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.assets.loading import load_classifier
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
+from purification_bench.defenses.defensegan import DefenseGAN
+from purification_bench.leaderboard.judging.statistics import wilson
 
 OUT = Path(__file__).parent / "defensegan"
 TABLE = OUT / "study.csv"

@@ -10,14 +10,14 @@ import matplotlib.font_manager
 import pytest
 import torch
 
-from benchmark import cli
-from benchmark.data import Images
-from benchmark.models import load_classifier, load_defense
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from benchmark.zoo import MissingWeightsError
-from defenses.base import as_defense
-from defenses.registry import load_plugin
+from purification_bench.benchmark import cli
+from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.assets.loading import load_classifier, load_defense
+from purification_bench.benchmark.assets.zoo import MissingWeightsError
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.defenses.base import as_defense
+from purification_bench.defenses.registry import load_plugin
 
 FONTS = mpl.get_cachedir()
 PLUGINS = Path(__file__).parent / "plugins"

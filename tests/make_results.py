@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leaderboard.result import Result, Verdicts
+from purification_bench.leaderboard.results.result import Result, Verdicts
 
 ENVIRONMENT = {
     "device": "cpu",

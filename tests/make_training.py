@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.data import Images
-from benchmark.training import Settings, Training
-from benchmark.training_sets import Target
+from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.train.training import Settings, Training
+from purification_bench.benchmark.train.training_sets import Target
 
 
 def make_training(shapes, epochs=3, batch_size=16, **more) -> Training:

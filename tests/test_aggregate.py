@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from make_results import latency, result
 
-from leaderboard.aggregate import accuracy, paired, robust_accuracy, votes
-from leaderboard.boards import boards, failures
-from leaderboard.result import Verdicts
+from purification_bench.leaderboard.judging.aggregate import accuracy, paired, robust_accuracy, votes
+from purification_bench.leaderboard.judging.boards import boards, failures
+from purification_bench.leaderboard.results.result import Verdicts
 
 
 def board_of(*results):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attacks import guard
-from attacks.apgd import _Targeted
-from attacks.views import Counted, view
-from benchmark.models import load_classifier
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
-from defenses.base import Defense
-from defenses.errors import UserError
+from purification_bench.attacks import guard
+from purification_bench.attacks.apgd import _Targeted
+from purification_bench.attacks.views import Counted, view
+from purification_bench.benchmark.assets.loading import load_classifier
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
+from purification_bench.defenses.base import Defense
+from purification_bench.defenses.errors import UserError
 
 BATCH = 250
 
@@ -124,6 +124,6 @@ def test_the_randomised_ensemble_takes_the_draws_of_the_expectation(mnist):
 
 
 def test_without_its_package_the_ensemble_names_the_extra(monkeypatch):
-    monkeypatch.setattr("attacks.ensemble.find_spec", lambda _: None)
+    monkeypatch.setattr("purification_bench.attacks.ensemble.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"purification-bench\[autoattack\]"):
         ATTACKS.create("autoattack").check(0.1)

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torchattacks
 
-from attacks import guard
-from attacks.carlini_wagner import CarliniWagner
-from benchmark.data import Images
-from benchmark.registries import ATTACKS
-from defenses.errors import UserError
+from purification_bench.attacks import guard
+from purification_bench.attacks.carlini_wagner import CarliniWagner
+from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.registries import ATTACKS
+from purification_bench.defenses.errors import UserError
 
 FAST = {
     "pgd": "pgd[steps=5]",

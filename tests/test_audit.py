@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from make_results import result
 
-from leaderboard import audit, audit_tables, checks, tables
-from leaderboard.aggregate import area, gap, robust_accuracy
-from leaderboard.boards import boards
-from leaderboard.checks import Finding
-from leaderboard.result import Verdicts
+from purification_bench.leaderboard.judging import audit, checks
+from purification_bench.leaderboard.judging.aggregate import area, gap, robust_accuracy
+from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.judging.checks import Finding
+from purification_bench.leaderboard.results.result import Verdicts
+from purification_bench.leaderboard.showing import audit_tables, tables
 
 N = 100
 

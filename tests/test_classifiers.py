@@ -7,12 +7,12 @@ import torch
 import torchvision
 from torch import nn
 
-from benchmark.data import Images
-from benchmark.fitting import fit_classifier
-from benchmark.pruning import Pruning
-from benchmark.registries import CLASSIFIERS
-from benchmark.training import Settings, Training
-from defenses.errors import UserError
+from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.registries import CLASSIFIERS
+from purification_bench.benchmark.train.fitting import fit_classifier
+from purification_bench.benchmark.train.pruning import Pruning
+from purification_bench.benchmark.train.training import Settings, Training
+from purification_bench.defenses.errors import UserError
 
 
 def multiply_adds(model, shape) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from attacks.threat import ADAPTIVE
-from benchmark import config
-from benchmark.registries import ATTACKS, DATASETS, DEFENSES
-from defenses.errors import UserError
+from purification_bench.attacks.threat import ADAPTIVE
+from purification_bench.benchmark.registries import ATTACKS, DATASETS, DEFENSES
+from purification_bench.benchmark.run import config
+from purification_bench.defenses.errors import UserError
 
 
 @pytest.mark.parametrize("name", config.preset_names())

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.consistency import probe
-from benchmark.evaluate import Judge
-from benchmark.models import load_defense
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from defenses.base import Defense
-from defenses.none import NoDefense
+from purification_bench.benchmark.assets.loading import load_defense
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.benchmark.run.consistency import probe
+from purification_bench.benchmark.run.evaluate import Judge
+from purification_bench.defenses.base import Defense
+from purification_bench.defenses.none import NoDefense
 
 
 class Noise(Defense):

@@ -37,7 +37,7 @@ CHANCE = 0.12
 
 
 def audits(folder, *words):
-    from benchmark import cli
+    from purification_bench.benchmark import cli
 
     page, shorter = folder / "audit.json", folder / "shorter.toml"
     shorter.write_text(SHORTER)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from conftest import needs_training_split
 
-from benchmark.data import stratified_order
-from benchmark.paths import SPLITS
-from benchmark.registries import DATASETS
-from defenses.errors import UserError
+from purification_bench.benchmark.assets.data import stratified_order
+from purification_bench.benchmark.paths import SPLITS
+from purification_bench.benchmark.registries import DATASETS
+from purification_bench.defenses.errors import UserError
 
 NAMES = ("mnist", "fashion_mnist")
 

@@ -9,10 +9,10 @@ import torch
 from make_training import make_training
 from safetensors.torch import load_file
 
-from benchmark.registries import DATASETS, DEFENSES
-from defenses import defensegan
-from defenses.errors import UserError
-from defenses.wgan import LATENT_DIM, Critic, Generator
+from purification_bench.benchmark.registries import DATASETS, DEFENSES
+from purification_bench.defenses import defensegan
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.wgan import LATENT_DIM, Critic, Generator
 
 SHAPE = (1, 28, 28)
 

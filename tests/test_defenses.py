@@ -6,10 +6,10 @@ import pytest
 import torch
 from conftest import shipped_or_untrained
 
-from attacks.seeding import seeded
-from benchmark.registries import DATASETS, DEFENSES
-from defenses import DefendedClassifier, Defense
-from defenses.base import as_defense
+from purification_bench.attacks.seeding import seeded
+from purification_bench.benchmark.registries import DATASETS, DEFENSES
+from purification_bench.defenses import DefendedClassifier, Defense
+from purification_bench.defenses.base import as_defense
 
 CPU = torch.device("cpu")
 BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.origin == "built-in"]

@@ -9,14 +9,13 @@ import pytest
 import torch
 from conftest import PLUGINS
 
-from benchmark.paths import SHIPPED_ZOO, SPLITS
+from purification_bench.benchmark.paths import SHIPPED_ZOO, SPLITS
 
 RUN = ("run", "--defenses", "binarize", "--attacks", "fgsm", "-n", "4", "--no-latency")
 
 
 UNFINISHED = """
-from {module} import register_{kind}
-from {base} import {cls}
+from purification_bench import register_{kind}, {cls}
 
 @register_{kind}("unfinished")
 class Unfinished({cls}):
@@ -44,13 +43,11 @@ def files(tmp_path):
         "VALUE": "n = 'many'",
         "BADTOML": "n = = 1",
         "NOIMPORT": "import nothing_of_that_name",
-        "SAMENAME": "from defenses import Defense, register_defense\n@register_defense('cae')\nclass C(Defense): ...",
+        "SAMENAME": "from purification_bench import *\n@register_defense('cae')\nclass C(Defense): ...",
         "SYNTAX": "def",
         "EXITS": "import sys; sys.exit(0)",
-        "NOATTACK": UNFINISHED.format(module="attacks", kind="attack", base="attacks.base", cls="Attack"),
-        "NODATA": UNFINISHED.format(
-            module="benchmark.registries", kind="dataset", base="benchmark.data", cls="ImageDataset"
-        ),
+        "NOATTACK": UNFINISHED.format(kind="attack", cls="Attack"),
+        "NODATA": UNFINISHED.format(kind="dataset", cls="ImageDataset"),
     }
     made = {word: tmp_path / f"{word}.py" for word in write}
     for word, text in write.items():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attacks.probes import AttackProbe, gradient_shares
-from benchmark.evaluate import DefenseError, Judge, check_purified
-from defenses import Defense
-from defenses.none import NoDefense
+from purification_bench.attacks.probes import AttackProbe, gradient_shares
+from purification_bench.benchmark.run.evaluate import DefenseError, Judge, check_purified
+from purification_bench.defenses import Defense
+from purification_bench.defenses.none import NoDefense
 
 CPU = torch.device("cpu")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark import config, grid
-from benchmark.registries import DEFENSES
-from defenses.errors import UserError
+from purification_bench.benchmark.registries import DEFENSES
+from purification_bench.benchmark.run import config, grid
+from purification_bench.defenses.errors import UserError
 
 FLAGS = {
     "datasets": ["shapes"], "classifiers": ["matched"], "defenses": ["median"], "references": ["none"],

@@ -7,10 +7,10 @@ import torch
 import torchattacks
 from torch import nn
 
-from attacks import guard
-from attacks.base import Attack
-from attacks.catalog import TorchAttack
-from benchmark.registries import ATTACKS
+from purification_bench.attacks import guard
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.catalog import TorchAttack
+from purification_bench.benchmark.registries import ATTACKS
 
 
 class Reseeds(TorchAttack):

@@ -7,10 +7,10 @@ import time
 import pytest
 import torch
 
-from benchmark import latency
-from defenses import Defense
-from defenses.base import DefendedClassifier
-from defenses.none import NoDefense
+from purification_bench.benchmark.run import latency
+from purification_bench.defenses import Defense
+from purification_bench.defenses.base import DefendedClassifier
+from purification_bench.defenses.none import NoDefense
 
 CPU = torch.device("cpu")
 

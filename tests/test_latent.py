@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attacks import guard, views
-from benchmark.models import load_defense
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
-from defenses.base import Defense, decodes
+from purification_bench.attacks import guard, views
+from purification_bench.benchmark.assets.loading import load_defense
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.defenses.base import Defense, decodes
 
 DECODERS = ["cae", "puvae", "defensegan[steps=25,restarts=2]"]
 

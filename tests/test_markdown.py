@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from make_results import latency, result
 
-from leaderboard import markdown, tables, terminal
-from leaderboard.boards import boards
+from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.showing import markdown, tables, terminal
 
 GOLDEN = Path(__file__).parent / "data" / "leaderboard.md"
 

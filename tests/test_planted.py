@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from attacks import planted
-from benchmark.registries import ATTACKS
-from defenses.base import DefendedClassifier, Defense
-from defenses.none import NoDefense
+from purification_bench.attacks import planted
+from purification_bench.benchmark.registries import ATTACKS
+from purification_bench.defenses.base import DefendedClassifier, Defense
+from purification_bench.defenses.none import NoDefense
 
 
 class Rounds(Defense):

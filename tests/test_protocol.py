@@ -8,12 +8,12 @@ import torch
 from conftest import PLUGINS
 from torch import nn
 
-from attacks import guard
-from benchmark.classifiers import AlwaysTraining
-from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
-from leaderboard.boards import boards
-from leaderboard.store import Store
-from leaderboard.tables import ranked
+from purification_bench.attacks import guard
+from purification_bench.benchmark.assets.classifiers import AlwaysTraining
+from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
+from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing.tables import ranked
 
 UNSTEADY = str(PLUGINS / "unsteady.py")
 RUN = (

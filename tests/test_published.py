@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark import cli, grid, zoo
-from benchmark.commands import audit, reproduce, run
-from benchmark.paths import SHIPPED_ZOO
-from leaderboard import page
-from leaderboard.result import STANDARD
-from leaderboard.store import Store
+from purification_bench.benchmark import cli
+from purification_bench.benchmark.assets import zoo
+from purification_bench.benchmark.commands import audit, reproduce, run
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.run import grid
+from purification_bench.leaderboard.results.result import STANDARD
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing import page
 
 BOARD = Path(__file__).parent.parent / "leaderboard"
 PUBLISHED = Store(BOARD / "published")

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from make_training import make_training
 from torch.distributions import Normal, kl_divergence
 
-from benchmark.registries import DEFENSES
-from defenses.errors import UserError
-from defenses.puvae import CODE_SCALES, PuVAE
+from purification_bench.benchmark.registries import DEFENSES
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.puvae import CODE_SCALES, PuVAE
 
 
 def make(shape=(1, 28, 28), num_classes=10, **options):

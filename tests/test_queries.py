@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from attacks import guard
-from attacks.views import Counted
-from benchmark.registries import ATTACKS
-from defenses.base import DefendedClassifier, Defense
+from purification_bench.attacks import guard
+from purification_bench.attacks.views import Counted
+from purification_bench.benchmark.registries import ATTACKS
+from purification_bench.defenses.base import DefendedClassifier, Defense
 
 
 class DecisionsOnly(nn.Module):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import SHAPES
 
-from benchmark import cli
+from purification_bench.benchmark import cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -8,10 +8,10 @@ import sys
 import pytest
 from conftest import BROKEN
 
-from benchmark.registries import REGISTRIES
-from defenses.base import Defense
-from defenses.errors import UserError
-from defenses.registry import DEFENSES, Registry, load_plugin
+from purification_bench.benchmark.registries import REGISTRIES
+from purification_bench.defenses.base import Defense
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.registry import DEFENSES, Registry, load_plugin
 
 EVERY_NAME = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry.names()]
 
@@ -25,14 +25,14 @@ def test_every_listed_name_can_be_had_and_is_described_alike(kind, name):
 
 def test_listing_imports_no_torch():
     code = (
-        "import sys; from benchmark.registries import REGISTRIES; "
+        "import sys; from purification_bench.benchmark.registries import REGISTRIES; "
         "[r.names() for r in REGISTRIES.values()]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_second_class_of_one_name_raises():
-    registry = Registry("defense", "defenses")
+    registry = Registry("defense", "purification_bench.defenses")
     registry.register("mine")(type("First", (Defense,), {}))
     with pytest.raises(UserError, match="two defenses are named 'mine'"):
         registry.register("mine")(type("Second", (Defense,), {}))
@@ -41,7 +41,7 @@ def test_a_second_class_of_one_name_raises():
 def test_a_plugin_cannot_take_the_name_of_a_builtin(tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
-        "from defenses import Defense, register_defense\n@register_defense('cae')\nclass C(Defense): ...\n"
+        "from purification_bench import Defense, register_defense\n@register_defense('cae')\nclass C(Defense): ...\n"
     )
     with pytest.raises(UserError, match="two defenses are named 'cae'"):
         load_plugin(plugin)
@@ -67,7 +67,7 @@ def test_a_made_object_remembers_its_spec():
 def test_an_installed_distribution_brings_defenses_by_entry_point(tmp_path):
     """A real installed package, as pip leaves it: a module and its metadata."""
     (tmp_path / "invert_defense.py").write_text(
-        "from defenses import Defense\n\n\nclass Invert(Defense):\n"
+        "from purification_bench import Defense\n\n\nclass Invert(Defense):\n"
         '    """Invert twice."""\n\n    def purify(self, x):\n        return 1 - (1 - x)\n'
     )
     info = tmp_path / "invert_defense-1.0.dist-info"
@@ -75,7 +75,8 @@ def test_an_installed_distribution_brings_defenses_by_entry_point(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: invert-defense\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[purification_bench.defenses]\ninvert = invert_defense:Invert\n")
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from defenses.registry import DEFENSES; "
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
+        "from purification_bench.defenses.registry import DEFENSES; "
         "print(DEFENSES.entries()['invert'].origin, DEFENSES.create('invert').spec.label)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from make_results import ENVIRONMENT, latency, result
 
-from leaderboard import differences, export
-from leaderboard.errors import StoreError
-from leaderboard.store import Store
+from purification_bench.leaderboard.judging import differences
+from purification_bench.leaderboard.results.errors import StoreError
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing import export
 
 ATTACKS = [(name, eps) for name in ("bim", "fgsm", "noise", "pgd") for eps in (0.1, 0.15, 0.2, 0.25, 0.3, 0.6)]
 
@@ -40,7 +41,7 @@ def test_five_hundred_results_in_three_seconds(large_store):
 
 def test_no_torch_is_imported(large_store):
     code = (
-        "import sys; from benchmark import cli; status = cli.main(['report', sys.argv[1]]); "
+        "import sys; from purification_bench.benchmark import cli; status = cli.main(['report', sys.argv[1]]); "
         "sys.exit(status or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(large_store.root)], check=False).returncode == 0
@@ -134,5 +135,5 @@ def test_two_folders_are_compared(large_store, bench):
 
 def _seconds(words) -> float:
     begun = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "benchmark.cli", *words], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "purification_bench.benchmark.cli", *words], check=True, capture_output=True)
     return time.perf_counter() - begun

@@ -12,17 +12,19 @@ import pytest
 import torch
 from make_results import ENVIRONMENT, latency, result
 
-from attacks import protocol
-from benchmark import reproduction, zoo
-from benchmark.commands.reproduce import plans
-from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
-from defenses.base import as_defense
-from leaderboard import mandal2023, reproduction_figures
-from leaderboard import reproduction as pages
-from leaderboard.boards import boards
-from leaderboard.reproduction_tables import RELEASED, TABLES, Measured
-from leaderboard.result import STANDARD
-from leaderboard.store import EXAMPLES, Store
+from purification_bench.attacks import protocol
+from purification_bench.benchmark import reproduction
+from purification_bench.benchmark.assets import zoo
+from purification_bench.benchmark.commands.reproduce import plans
+from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.defenses.base import as_defense
+from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.mandal2023 import figures as reproduction_figures
+from purification_bench.leaderboard.mandal2023 import page as pages
+from purification_bench.leaderboard.mandal2023 import published as mandal2023
+from purification_bench.leaderboard.mandal2023.tables import RELEASED, TABLES, Measured
+from purification_bench.leaderboard.results.result import STANDARD
+from purification_bench.leaderboard.results.store import EXAMPLES, Store
 
 CPU = torch.device("cpu")
 PGD_OPTIONS = {"against": "pgd", "eps": 0.15, "latent_dim": 10, "noise": 1.0}
@@ -250,7 +252,7 @@ def test_every_table_and_figure_is_named_wherever_they_are_listed(bench):
 
 def test_a_table_that_is_not_of_the_dataset_is_told_and_left_out(bench, monkeypatch):
     parts = [part for part in reproduction.PARTS if part.table in ("1b", "3") and not part.needs_training]
-    monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
+    monkeypatch.setattr("purification_bench.benchmark.commands.reproduce.PARTS", parts)
     status, out, err = bench("reproduce", "--table", "1b,3", "--dataset", "fashion_mnist", "-n", "2", "--dry-run")
     assert status == 0 and out.startswith("6 of 6 cells to compute")
     assert err == "bench: warning: table 3 is left out: it is made for mnist only\n"
@@ -258,7 +260,7 @@ def test_a_table_that_is_not_of_the_dataset_is_told_and_left_out(bench, monkeypa
 
 def test_a_cell_of_two_tables_is_planned_once(monkeypatch):
     parts = [part for part in reproduction.PARTS if part.table in ("1a", "3") and not part.needs_training]
-    monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
+    monkeypatch.setattr("purification_bench.benchmark.commands.reproduce.PARTS", parts)
     asked = argparse.Namespace(dataset="mnist", n=4, no_latency=True, data_dir=None, zoo=None)
     keys = [cell.key for plan in plans(asked, ["1a", "3"], CPU) for cell in plan.cells]
     assert len(keys) == len(set(keys))
@@ -330,7 +332,7 @@ def untrained(tmp_path_factory):
 
 def test_it_computes_once_and_shows_what_it_computed(bench, tmp_path, untrained, monkeypatch):
     parts = [part for part in reproduction.PARTS if part.table == "2" and part.asked["attacks"] == ["fgsm"]]
-    monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
+    monkeypatch.setattr("purification_bench.benchmark.commands.reproduce.PARTS", parts)
     words = ("reproduce", "--figure", "6", "--dataset", "mnist", "-n", "4", "--zoo", untrained)
     assert re.fullmatch(r"6 of 6 cells to compute on cpu, about \d+ s\.\n", bench(*words, "--dry-run")[1])
     status, out, err = bench(*words)
@@ -343,7 +345,7 @@ def test_it_computes_once_and_shows_what_it_computed(bench, tmp_path, untrained,
 
 def test_without_the_released_codes_classifier_its_part_is_left_out(bench, monkeypatch):
     parts = [part for part in reproduction.PARTS if part.needs_training and part.table == "1a"]
-    monkeypatch.setattr("benchmark.commands.reproduce.PARTS", parts)
+    monkeypatch.setattr("purification_bench.benchmark.commands.reproduce.PARTS", parts)
     status, out, err = bench("reproduce", "--table", "1a", "-n", "2", "--dry-run")
     assert status == 0 and out == "0 of 0 cells to compute on cpu, about 0 s.\n"
     assert err.count("left out: no weights for classifier 'conv8'") == 2

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from make_results import latency, result
 
-from leaderboard.errors import StoreError
-from leaderboard.result import Result, ResultError, Verdicts
+from purification_bench.leaderboard.results.errors import StoreError
+from purification_bench.leaderboard.results.result import Result, ResultError, Verdicts
 
 STORED = sorted((Path(__file__).parent / "data").glob("result-v*.json"))
 

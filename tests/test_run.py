@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import BROKEN, SMALL_RUN
 
+BENCH = (sys.executable, "-m", "purification_bench.benchmark.cli")
 TIMINGS = ("seconds", "created")
 
 
@@ -147,9 +148,9 @@ def test_a_failing_defense_is_not_timed_but_said_to_fail(bench, small_config, tm
 
 
 FICKLE = """
-from defenses import Defense, register_defense
-from attacks import register_attack
-from attacks.base import Attack
+from purification_bench import Defense, register_defense
+from purification_bench import register_attack
+from purification_bench.attacks.base import Attack
 
 
 @register_defense("batches-only")
@@ -188,9 +189,19 @@ def test_one_failure_takes_nothing_else_along(bench, small_config, tmp_path):
 
 def test_an_edited_plugin_is_computed_anew_and_its_old_row_is_gone(small_config, tmp_path):
     plugin = tmp_path / "mine.py"
-    text = "from defenses import Defense, register_defense\n\n@register_defense('mine')\nclass Mine(Defense):\n"
+    text = (
+        "from purification_bench import Defense, register_defense\n\n@register_defense('mine')\nclass Mine(Defense):\n"
+    )
     plugin.write_text(text + "    def purify(self, x):\n        return x * 0\n")
-    command = [sys.executable, "-m", "benchmark.cli", "run", "--config", str(tmp_path / "small.toml"), *SMALL_RUN]
+    command = [
+        sys.executable,
+        "-m",
+        "purification_bench.benchmark.cli",
+        "run",
+        "--config",
+        str(tmp_path / "small.toml"),
+        *SMALL_RUN,
+    ]
     command += ["--plugin", str(plugin), "--defenses", "mine", "--attacks", "noise", "--out", str(tmp_path / "results")]
     subprocess.run(command, check=True, capture_output=True)
     plugin.write_text(text + "    def purify(self, x):\n        return x\n")
@@ -238,7 +249,7 @@ def test_several_datasets_in_one_run(bench, small_config, tmp_path):
 
 def test_killed_in_the_middle_it_resumes_to_the_same_bits(small_config, tmp_path):
     command = [
-        sys.executable, "-m", "benchmark.cli", "run", "--config", str(small_config), *SMALL_RUN, "-n", "200",
+        *BENCH, "run", "--config", str(small_config), *SMALL_RUN, "-n", "200",
         "--attacks", "fgsm,pgd[steps=30],noise",
     ]  # fmt: skip
 
@@ -259,7 +270,7 @@ def test_killed_in_the_middle_it_resumes_to_the_same_bits(small_config, tmp_path
 
 
 def test_interrupted_it_leaves_a_store_that_resumes(run, tmp_path, monkeypatch):
-    from attacks import guard
+    from purification_bench.attacks import guard
 
     original, calls = guard.run, []
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from conftest import SHAPES, SMALL_RUN
 
-from attacks.submitted import Submission
-from benchmark.registries import DATASETS
-from leaderboard.aggregate import robust_accuracy
-from leaderboard.boards import boards
-from leaderboard.store import Store
+from purification_bench.attacks.submitted import Submission
+from purification_bench.benchmark.registries import DATASETS
+from purification_bench.leaderboard.judging.aggregate import robust_accuracy
+from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.results.store import Store
 
 EPS = 0.3
 PLACE = ("--plugin", SHAPES, "--defenses", "median", "--classifier", "matched")

@@ -6,9 +6,9 @@ from typing import Literal
 
 import pytest
 
-from defenses.errors import UserError
-from defenses.registry import DEFENSES
-from defenses.spec import make_spec, parse_number, split_list
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.registry import DEFENSES
+from purification_bench.defenses.spec import make_spec, parse_number, split_list
 
 
 def test_a_list_is_split_outside_brackets():

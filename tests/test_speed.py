@@ -6,8 +6,8 @@ import pytest
 import torch
 from conftest import shipped_or_untrained
 
-from attacks import guard
-from benchmark.registries import ATTACKS, DATASETS, DEFENSES
+from purification_bench.attacks import guard
+from purification_bench.benchmark.registries import ATTACKS, DATASETS, DEFENSES
 
 CPU = torch.device("cpu")
 BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.origin == "built-in"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboard.statistics import compare, estimate, holm, mcnemar, sign_flip, wilson
+from purification_bench.leaderboard.judging.statistics import compare, estimate, holm, mcnemar, sign_flip, wilson
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 20), (1, 20), (15, 20), (20, 20), (873, 1000), (9984, 10000)])

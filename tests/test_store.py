@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from make_results import result
 
-from leaderboard.errors import StoreError
-from leaderboard.store import EXAMPLES, Store
+from purification_bench.leaderboard.results.errors import StoreError
+from purification_bench.leaderboard.results.store import EXAMPLES, Store
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import PLUGINS, SMALL_RUN
 
-from leaderboard.aggregate import accuracy, robust_accuracy
-from leaderboard.boards import boards
-from leaderboard.store import Store
+from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
+from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.results.store import Store
 
 NOISY = str(PLUGINS / "noisy.py")
 

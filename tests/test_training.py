@@ -14,18 +14,18 @@ import torch
 from conftest import SHAPES, needs_training_split
 from make_training import make_training
 
-from attacks.guard import distances
-from benchmark import zoo
-from benchmark.classifiers import Recipe, augment
-from benchmark.data import Images
-from benchmark.fitting import evaluate_accuracy
-from benchmark.keys import file_digest
-from benchmark.models import load_classifier
-from benchmark.paths import cache_dir
-from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from benchmark.training import Settings, Training
-from benchmark.training_sets import Target
-from defenses.errors import UserError
+from purification_bench.attacks.guard import distances
+from purification_bench.benchmark.assets import zoo
+from purification_bench.benchmark.assets.classifiers import Recipe, augment
+from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.assets.loading import load_classifier
+from purification_bench.benchmark.keys import file_digest
+from purification_bench.benchmark.paths import cache_dir
+from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.benchmark.train.fitting import evaluate_accuracy
+from purification_bench.benchmark.train.training import Settings, Training
+from purification_bench.benchmark.train.training_sets import Target
+from purification_bench.defenses.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -123,7 +123,7 @@ def test_a_fit_that_reports_nothing_is_told(shapes):
 
 def test_a_plain_class_with_a_loop_of_its_own_is_trained_and_loaded(bench, tmp_path):
     (tmp_path / "own.py").write_text(
-        "import torch\nfrom defenses import Defense, register_defense\n\n@register_defense('own')\n"
+        "import torch\nfrom purification_bench import Defense, register_defense\n\n@register_defense('own')\n"
         "class Own(Defense):\n    training_knowledge = 'clean'\n"
         "    def build(self, shape, num_classes):\n        self.shift = torch.nn.Parameter(torch.zeros(1))\n"
         "    def purify(self, x):\n        return (x + self.shift).clamp(0, 1)\n"
@@ -181,7 +181,7 @@ def test_bench_train_defense_puts_weights_into_the_zoo_that_bench_run_finds(benc
 def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(what, tmp_path):
     """Real models on real images, killed with SIGKILL after the first epoch."""
     words = ["train", *what.split(), "--limit", "300", "--validation", "300", "--epochs", "2", "--batch-size", "60"]
-    command = [sys.executable, "-m", "benchmark.cli", *words]
+    command = [sys.executable, "-m", "purification_bench.benchmark.cli", *words]
 
     def environment(name: str) -> dict[str, str]:
         return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / name)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attacks import guard, views
-from attacks.expectation import Tied, is_random, shares_draws
-from benchmark.registries import ATTACKS, DEFENSES
-from defenses.base import DefendedClassifier, Defense
+from purification_bench.attacks import guard, views
+from purification_bench.attacks.expectation import Tied, is_random, shares_draws
+from purification_bench.benchmark.registries import ATTACKS, DEFENSES
+from purification_bench.defenses.base import DefendedClassifier, Defense
 
 
 class Rounding(Defense):

@@ -6,11 +6,11 @@ import foolbox
 import pytest
 import torch
 
-from attacks import guard, views
-from benchmark.models import load_defense
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
-from defenses import defensegan
+from purification_bench.attacks import guard, views
+from purification_bench.benchmark.assets.loading import load_defense
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.defenses import defensegan
 
 STEPS = 10
 DISCORDANT = 3

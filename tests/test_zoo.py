@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark import weight_files, zoo
-from benchmark.keys import file_digest
-from benchmark.models import load_classifier, load_defense
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from defenses.errors import UserError
+from purification_bench.benchmark.assets import weight_files, zoo
+from purification_bench.benchmark.assets.loading import load_classifier, load_defense
+from purification_bench.benchmark.keys import file_digest
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.defenses.errors import UserError
 
 SHIPPED = list(zoo.entries([SHIPPED_ZOO]))
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def test_shipped_weights_load(weights):
 
 @pytest.mark.parametrize(("dataset", "least"), [("mnist", 0.99), ("fashion_mnist", 0.915)])
 def test_model_a_is_accurate_on_the_whole_test_split(dataset, least):
-    from benchmark.fitting import evaluate_accuracy
+    from purification_bench.benchmark.train.fitting import evaluate_accuracy
 
     made = DATASETS.create(dataset)
     classifier, _ = load_classifier(CLASSIFIERS.spec("model_a"), made, CPU, [SHIPPED_ZOO])

@@ -12,14 +12,16 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmark import config, console, executor, grid
-from benchmark.commands.record import command_line, refuse_foreign
-from benchmark.environment import pick_device
-from defenses.spec import split_list
-from leaderboard import aggregate, audit, audit_tables, checks, page, tables
-from leaderboard.boards import SEES, Board, Row, boards
-from leaderboard.statistics import Estimate
-from leaderboard.store import Store
+from purification_bench.benchmark import console
+from purification_bench.benchmark.commands.record import command_line, refuse_foreign
+from purification_bench.benchmark.environment import pick_device
+from purification_bench.benchmark.run import config, executor, grid
+from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard.judging import aggregate, audit, checks
+from purification_bench.leaderboard.judging.boards import SEES, Board, Row, boards
+from purification_bench.leaderboard.judging.statistics import Estimate
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing import audit_tables, page, tables
 
 STDOUT = "-"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark import console
-from defenses.errors import UserError, unknown_name
-from leaderboard.differences import between_defenses, between_stores
-from leaderboard.store import Store
+from purification_bench.benchmark import console
+from purification_bench.defenses.errors import UserError, unknown_name
+from purification_bench.leaderboard.judging.differences import between_defenses, between_stores
+from purification_bench.leaderboard.results.store import Store
 
 
 def run(args: argparse.Namespace) -> int:

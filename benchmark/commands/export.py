@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from leaderboard import export
-from leaderboard.store import Store
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing import export
 
 
 def run(args: argparse.Namespace) -> int:

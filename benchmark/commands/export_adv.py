@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from attacks.submitted import Submission
-from benchmark import adversarial
-from defenses.errors import UserError
-from leaderboard.store import Store, file_stem
+from purification_bench.attacks.submitted import Submission
+from purification_bench.benchmark.run import adversarial
+from purification_bench.defenses.errors import UserError
+from purification_bench.leaderboard.results.store import Store, file_stem
 
 
 def run(args: argparse.Namespace) -> int:

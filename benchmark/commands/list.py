@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from benchmark import config, zoo
-from benchmark.registries import REGISTRIES
+from purification_bench.benchmark.assets import zoo
+from purification_bench.benchmark.registries import REGISTRIES
+from purification_bench.benchmark.run import config
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,9 +6,9 @@ import argparse
 import shlex
 from pathlib import Path
 
-from defenses.errors import UserError
-from leaderboard import reproduction
-from leaderboard.store import Store
+from purification_bench.defenses.errors import UserError
+from purification_bench.leaderboard.mandal2023 import page as reproduction
+from purification_bench.leaderboard.results.store import Store
 
 FLAGS = (
     "table", "figure",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from leaderboard import page
-from leaderboard.store import Store
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing import page
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,21 +10,22 @@ from dataclasses import replace
 import torch
 from rich.console import Console
 
-from benchmark import console, estimate, executor, grid, reproduction
-from benchmark.cells import Plan
-from benchmark.commands.record import command_line, refuse_foreign
-from benchmark.config import RunConfig
-from benchmark.environment import pick_device
-from benchmark.reproduction import PARTS, Part
-from benchmark.zoo import MissingWeightsError
-from defenses.errors import UserError, unknown_name
-from defenses.spec import split_list
-from leaderboard import reproduction as pages
-from leaderboard import tables, terminal
-from leaderboard.reproduction import FIGURES, TITLES
-from leaderboard.reproduction_tables import DATASETS
-from leaderboard.result import Result
-from leaderboard.store import Store
+from purification_bench.benchmark import console, reproduction
+from purification_bench.benchmark.assets.zoo import MissingWeightsError
+from purification_bench.benchmark.commands.record import command_line, refuse_foreign
+from purification_bench.benchmark.environment import pick_device
+from purification_bench.benchmark.reproduction import PARTS, Part
+from purification_bench.benchmark.run import estimate, executor, grid
+from purification_bench.benchmark.run.cells import Plan
+from purification_bench.benchmark.run.config import RunConfig
+from purification_bench.defenses.errors import UserError, unknown_name
+from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard.mandal2023 import page as pages
+from purification_bench.leaderboard.mandal2023.page import FIGURES, TITLES
+from purification_bench.leaderboard.mandal2023.tables import DATASETS
+from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing import tables, terminal
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 import torch
 from rich.console import Console
 
-from benchmark import config, console, estimate, executor, grid
-from benchmark.cells import Cell, Plan, by_attack
-from benchmark.commands.record import command_line, refuse_foreign
-from benchmark.environment import pick_device
-from defenses.spec import split_list
-from leaderboard import page, tables
-from leaderboard.boards import WORDS, boards
-from leaderboard.store import Store
-from leaderboard.tables import Table
+from purification_bench.benchmark import console
+from purification_bench.benchmark.commands.record import command_line, refuse_foreign
+from purification_bench.benchmark.environment import pick_device
+from purification_bench.benchmark.run import config, estimate, executor, grid
+from purification_bench.benchmark.run.cells import Cell, Plan, by_attack
+from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard.judging.boards import WORDS, boards
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing import page, tables
+from purification_bench.leaderboard.showing.tables import Table
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,17 +7,18 @@ import sys
 
 from rich.console import Console
 
-from attacks import guard
-from attacks.submitted import Submission, Submitted
-from benchmark import config, console, executor, grid
-from benchmark.cells import Group
-from benchmark.commands.record import command_line, refuse_foreign
-from benchmark.commands.run import report
-from benchmark.environment import pick_device
-from benchmark.registries import DATASETS
-from defenses.errors import UserError
-from defenses.spec import split_list
-from leaderboard.store import Store
+from purification_bench.attacks import guard
+from purification_bench.attacks.submitted import Submission, Submitted
+from purification_bench.benchmark import console
+from purification_bench.benchmark.commands.record import command_line, refuse_foreign
+from purification_bench.benchmark.commands.run import report
+from purification_bench.benchmark.environment import pick_device
+from purification_bench.benchmark.registries import DATASETS
+from purification_bench.benchmark.run import config, executor, grid
+from purification_bench.benchmark.run.cells import Group
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard.results.store import Store
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import torch
 
-from benchmark import zoo
-from benchmark.data import ImageDataset
-from benchmark.environment import pick_device
-from benchmark.identity import dataset_identity, identity
-from benchmark.models import load_classifier
-from benchmark.paths import user_zoo
-from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from benchmark.training import Settings, train_classifier, train_defense
-from benchmark.training_sets import Target
-from benchmark.weight_files import Storage
-from defenses.base import is_trained, sees_classifier
-from defenses.errors import UserError
-from defenses.spec import split_list
-from leaderboard.canonical import digest
+from purification_bench.benchmark.assets import zoo
+from purification_bench.benchmark.assets.data import ImageDataset
+from purification_bench.benchmark.assets.loading import load_classifier
+from purification_bench.benchmark.assets.weight_files import Storage
+from purification_bench.benchmark.environment import pick_device
+from purification_bench.benchmark.paths import user_zoo
+from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.benchmark.run.identity import dataset_identity, identity
+from purification_bench.benchmark.train.training import Settings, train_classifier, train_defense
+from purification_bench.benchmark.train.training_sets import Target
+from purification_bench.defenses.base import is_trained, sees_classifier
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard.results.canonical import digest
 
 
 def run(args: argparse.Namespace, extra: list[str]) -> int:

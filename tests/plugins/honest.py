@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark.registries import DATASETS
-from defenses import Defense, register_defense
+from purification_bench.benchmark.registries import DATASETS
+from purification_bench.defenses import Defense, register_defense
 
 GALLERY = 2000
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attacks.base import Attack
-from attacks.registry import register_attack
-from defenses.base import DefendedClassifier
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.registry import register_attack
+from purification_bench.defenses.base import DefendedClassifier
 
 
 @register_attack("knows")

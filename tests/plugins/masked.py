@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from benchmark.models import load_defense
-from benchmark.paths import SHIPPED_ZOO
-from benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from defenses import Defense, register_defense
+from purification_bench.benchmark.assets.loading import load_defense
+from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.defenses import Defense, register_defense
 
 
 @register_defense("masked_rounding")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from defenses import Defense, register_defense
+from purification_bench.defenses import Defense, register_defense
 
 
 @register_defense("noisy")

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.classifiers import Classifier
-from benchmark.data import ImageDataset, Images
-from benchmark.registries import register_classifier, register_dataset
+from purification_bench.benchmark.assets.classifiers import Classifier
+from purification_bench.benchmark.assets.data import ImageDataset, Images
+from purification_bench.benchmark.registries import register_classifier, register_dataset
 
 
 def prototypes() -> Tensor:

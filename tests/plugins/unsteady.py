@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from benchmark.classifiers import Classifier
-from benchmark.registries import register_classifier
+from purification_bench.benchmark.assets.classifiers import Classifier
+from purification_bench.benchmark.registries import register_classifier
 
 
 @register_classifier("unsteady")

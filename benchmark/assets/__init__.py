@@ -1,0 +1,1 @@
+"""What is attacked: data sets, classifiers, trained weights, and how they are loaded."""

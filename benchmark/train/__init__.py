@@ -1,0 +1,1 @@
+"""How classifiers and defenses are trained."""

@@ -1,0 +1,1 @@
+"""What the results say: boards, worst cases, intervals, the audit."""

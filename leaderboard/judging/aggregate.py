@@ -1,0 +1,141 @@
+"""Numbers of a board: worst cases, gaps, votes, comparisons. Pure functions on its rows; missing stays missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from purification_bench.leaderboard.judging.boards import SEES, Board, Column, Row, iterates
+from purification_bench.leaderboard.judging.statistics import Comparison, Estimate, compare, estimate, holm
+from purification_bench.leaderboard.results.result import Result
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two defenses compared on the same images."""
+
+    first: str
+    second: str
+    comparison: Comparison
+    adjusted: float
+    """The p-value after Holm's correction over the board's pairs."""
+    n: int
+
+
+def accuracy(result: Result | None) -> Estimate | None:
+    """Return the share of images classified right: under the result's attack, or clean where it has none."""
+    if result is None or not result.ok:
+        return None
+    return estimate(result.means) if (result.adversarial if result.attack else result.clean) else None
+
+
+def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | None:
+    """Return each image's robust share ``(n,)``: right on the clean image and on the worst of the attacks.
+
+    The worst candidate (the clean image is one) is chosen on one set of draws and read from the other, so that it can
+    lie above what one attack leaves, by chance. None where the row lacks one of the ``columns``: a worst case over
+    fewer attacks is another number.
+
+    The images are as many, the first of the fixed order, as under each threat of ``SEES`` some attack of many steps and
+    of the largest size judged (where there is none: as every attack judged). An attack on fewer is a candidate for
+    those, so that no attack, however few its images, can raise the worst case, or narrow what it is taken over.
+    """
+    results = [row.cells.get(column) for column in columns]
+    if not results or any(result is None or not result.ok for result in results):
+        return None
+    n = _images(row, columns)
+    found = [result for result in results if result is not None]
+    found += [other for column in columns for other in row.also.get(column, [])]
+    candidates = [v for result in found for v in (result.clean, result.adversarial) if v is not None]
+    chosen = np.stack([_shares(verdicts.chosen, verdicts.draws, n) for verdicts in candidates])
+    reported = np.stack([_shares(verdicts.reported, verdicts.draws, n) for verdicts in candidates])
+    # Where draws leave several candidates level, the one that is stronger over all its images is taken.
+    by_strength = np.nanmean(np.where(np.isinf(chosen), np.nan, chosen), axis=1).argsort(kind="stable")
+    worst = by_strength[chosen[by_strength].argmin(axis=0)]
+    means: NDArray[np.float64] = reported[worst, np.arange(n)]
+    return means
+
+
+def _images(row: Row, columns: Sequence[Column]) -> int:
+    """Return how many images a worst case is taken over."""
+    largest = max(column.eps for column in columns)
+    counts: dict[str, int] = {}
+    for column in columns:
+        result = row.cells[column]
+        if column.threat in SEES and column.eps == largest and iterates(result):
+            counts[column.threat] = max(counts.get(column.threat, 0), result.n)
+    return min(counts.values() or (row.cells[column].n for column in columns))
+
+
+def robust_accuracy(row: Row, columns: Sequence[Column]) -> Estimate | None:
+    """Return the per-image worst case over the clean image and the attacks in ``columns``."""
+    means = robust_means(row, columns)
+    return None if means is None else estimate(means)
+
+
+def area(board: Board, row: Row) -> float | None:
+    """Return the mean of the adaptive worst case over sizes from 0 (clean) to the mark, by trapezoids.
+
+    Over the sizes that all rows with a headline share: another grid would give another area.
+    """
+    grids = [set(board.adaptive_sizes(other)) for other in board.rows.values()]
+    shared = set.intersection(set(board.adaptive_sizes(row)), *(grid for grid in grids if board.mark in grid))
+    sizes = sorted(eps for eps in shared if eps <= board.mark)
+    clean = accuracy(row.clean)
+    worst = [robust_accuracy(row, board.headline(row, eps)) for eps in sizes]
+    if clean is None or not sizes or sizes[-1] != board.mark or any(estimate is None for estimate in worst):
+        return None
+    values = [clean.value, *(estimate.value for estimate in worst if estimate)]
+    return float(np.trapezoid(values, [0.0, *sizes]) / board.mark)
+
+
+def gap(board: Board, row: Row) -> float | None:
+    """Return how much of the claimed worst case at the mark an attacker takes who sees the purifier."""
+    claimed = robust_means(row, board.candidates(board.mark))
+    robust = robust_means(row, board.headline(row, board.mark))
+    if claimed is None or robust is None:
+        return None
+    n = min(len(claimed), len(robust))
+    return float(claimed[:n].mean() - robust[:n].mean())
+
+
+def votes(row: Row, column: Column) -> tuple[float, float, float] | None:
+    """Return, for a stochastic row, majority-vote accuracy, and resubmission survival under attack and clean.
+
+    An image survives resubmission if every one of its reported draws is right; the clean figure is the control.
+    """
+    result = row.cells.get(column)
+    if result is None or not result.ok or not result.adversarial or not result.clean or result.adversarial.draws == 1:
+        return None
+    attacked, clean, draws = result.adversarial.reported, result.clean.reported, result.adversarial.draws
+    return float((attacked > draws / 2).mean()), float((attacked == draws).mean()), float((clean == draws).mean())
+
+
+def paired(board: Board) -> list[Pair]:
+    """Compare every pair of defenses by the per-image worst case at the mark, Holm-corrected over all pairs.
+
+    By the headline on a board where some attacker sees the purifiers, else by the gray-box worst case.
+    """
+    columns = {
+        name: board.headline(row, board.mark) if board.adaptive else board.candidates(board.mark)
+        for name, row in board.rows.items()
+    }
+    means = {name: robust_means(row, columns[name]) for name, row in board.rows.items()}
+    known = {name: values for name, values in means.items() if values is not None}
+    compared = []
+    for first, second in combinations(known, 2):
+        n = min(len(known[first]), len(known[second]))
+        compared.append((first, second, compare(known[first][:n], known[second][:n]), n))
+    adjusted = holm([comparison.p_value for _, _, comparison, _ in compared])
+    return [Pair(*pair[:3], p, pair[3]) for pair, p in zip(compared, adjusted, strict=True)]
+
+
+def _shares(counts: NDArray[np.uint8], draws: int, n: int) -> NDArray[np.float64]:
+    """Return the share of draws that are right for ``n`` images; infinite, no candidate, for those not judged."""
+    padded = np.full(n, np.inf)
+    padded[: len(counts)] = counts[:n] / draws
+    return padded

@@ -1,0 +1,1 @@
+"""The seed paper (Mandal 2023): its numbers, and what was measured beside them."""

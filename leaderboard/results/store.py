@@ -1,0 +1,131 @@
+"""A directory of results: one JSON file a cell, written whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from purification_bench.leaderboard.results.atomic import clear_leftovers, replacing
+from purification_bench.leaderboard.results.errors import StoreError
+from purification_bench.leaderboard.results.result import Result, ResultError
+
+CORRUPT = ".corrupt"
+EXAMPLES = ("clean", "adversarial", "purified")
+
+
+class Store:
+    """The results under ``root``: ``cells/``, ``examples/`` (gallery), ``adversarial/`` (x_adv), ``commands.txt``.
+
+    An ``about.md`` that somebody puts there heads the page instead of its title.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cells = root / "cells"
+        self.examples = root / "examples"
+        self.adversarial = root / "adversarial"
+        self._commands = root / "commands.txt"
+        self.writing = False
+        self.set_aside: list[tuple[Path, str]] = []
+        """Files that could not be read in this process, and why."""
+
+    def prepare(self) -> None:
+        """Make the folders and clear what a killed run left half-written; raise ``StoreError`` if that cannot be."""
+        try:
+            for folder in (self.cells, self.examples, self.adversarial):
+                folder.mkdir(parents=True, exist_ok=True)
+                clear_leftovers(folder)
+            with replacing(self.cells / "probe") as partial:
+                partial.write_text("", encoding="utf-8")
+            (self.cells / "probe").unlink()
+        except OSError as error:
+            raise StoreError(f"--out {str(self.root)!r} cannot be written: {error.strerror or error}") from error
+        self.writing = True
+
+    def record_command(self, command: str) -> None:
+        """Remember a command that computed something here, once."""
+        if command not in self.commands():
+            with self._commands.open("a", encoding="utf-8") as stream:
+                stream.write(command + "\n")
+
+    def commands(self) -> list[str]:
+        """Return the commands that filled this store, in the order they were first given."""
+        return self._commands.read_text(encoding="utf-8").splitlines() if self._commands.is_file() else []
+
+    def about(self) -> str:
+        """Return what its owner says of this store; empty where nothing is said."""
+        said = self.root / "about.md"
+        return said.read_text(encoding="utf-8").strip() if said.is_file() else ""
+
+    def put(self, result: Result, examples: Mapping[str, NDArray[np.uint8]] | None = None) -> Path:
+        """File a result under its key, in one step."""
+        if examples:
+            path = self.examples / f"{result.key[:16]}.npz"
+            with replacing(path) as partial, partial.open("wb") as stream:
+                np.savez_compressed(stream, **{name: examples[name] for name in EXAMPLES})  # type: ignore[arg-type]
+        path = self.cells / file_name(result.identity, result.key)
+        with replacing(path) as partial:
+            partial.write_text(result.dumps(), encoding="utf-8")
+        return path
+
+    def get(self, identity: Mapping[str, Any], key: str) -> Result | None:
+        """Return the stored result of a cell; None where there is none, or only one that cannot be read."""
+        path = self.cells / file_name(identity, key)
+        return self._read(path) if path.is_file() else None
+
+    def results(self) -> Iterator[Result]:
+        """Yield every readable result, in the order of file names."""
+        if not self.cells.is_dir():
+            raise StoreError(f"{str(self.root)!r} holds no results: there is no folder {str(self.cells)!r}")
+        for path in sorted(self.cells.glob("*.json")):
+            result = self._read(path)
+            if result is not None:
+                yield result
+
+    def examples_of(self, result: Result) -> dict[str, NDArray[np.uint8]] | None:
+        """Return the example images kept for a result: ``clean``, ``adversarial``, ``purified``, ``(k, C, H, W)``."""
+        path = self.examples / f"{result.key[:16]}.npz"
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in EXAMPLES}
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
+            self.put_aside(path, str(error))
+            return None
+
+    def put_aside(self, path: Path, reason: str) -> None:
+        """Remember a file that cannot be read, and why; a store that is written renames it, so that it is not lost."""
+        aside = path.with_name(path.name + CORRUPT)
+        if self.writing:
+            path.replace(aside)
+        self.set_aside.append((aside if self.writing else path, reason))
+
+    def _read(self, path: Path) -> Result | None:
+        try:
+            return Result.loads(path.read_text(encoding="utf-8"))
+        except (ResultError, UnicodeDecodeError) as error:
+            self.put_aside(path, str(error))
+            return None
+
+
+def file_name(identity: Mapping[str, Any], key: str) -> str:
+    """Return a cell's file name: readable, and unique by the key's first 16 digits."""
+    attack = identity.get("attack")
+    what = f"{attack['label']}-{attack['threat']['eps']:g}" if attack else "clean"
+    if identity["kind"] == "latency":
+        what = "latency"
+    words = [identity["dataset"]["label"], identity["classifier"]["label"], identity["defense"]["label"], what]
+    return f"{file_stem(words)[:120]}-{key[:16]}.json"
+
+
+def file_stem(words: Iterable[object]) -> str:
+    """Join words into a file name, without what a file system may not like."""
+    return "-".join(re.sub(r"[^\w.]+", "_", str(word)).strip("_") for word in words)

@@ -1,0 +1,73 @@
+"""Results as one flat table: CSV, or Parquet where pyarrow is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from purification_bench.leaderboard.judging.aggregate import accuracy
+from purification_bench.leaderboard.judging.boards import threat_of
+from purification_bench.leaderboard.results.errors import StoreError
+from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.showing.tables import trained_on
+
+
+def frame(results: Sequence[Result]) -> pd.DataFrame:
+    """Return one row a cell: what was asked, the accuracy with its interval, the latency, where it was computed."""
+    return pd.DataFrame([_row(result) for result in results])
+
+
+def write(results: Sequence[Result], path: Path) -> None:
+    """Write the flat table; the file's ending says how. Raises ``StoreError`` for an ending or path it cannot write."""
+    table = frame(results)
+    try:
+        if path.suffix == ".csv":
+            table.to_csv(path, index=False)
+        elif path.suffix == ".parquet":
+            table.to_parquet(path, index=False)
+        else:
+            raise StoreError(f"cannot export to {str(path)!r}. Valid endings: .csv, .parquet")
+    except ImportError:
+        raise StoreError("Parquet needs pyarrow: pip install 'purification-bench[parquet]'") from None
+    except OSError as error:
+        raise StoreError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error
+
+
+def _row(result: Result) -> dict[str, Any]:
+    found = accuracy(result) if result.kind == "accuracy" else None
+    single = result.latency["single"]["end_to_end"] if result.latency else {}
+    return {
+        "key": result.key,
+        "kind": result.kind,
+        "status": result.status,
+        "error": result.error,
+        "dataset": result.dataset,
+        "classifier": result.classifier,
+        "protocol": result.protocol,
+        "defense": result.defense,
+        "trained_on": trained_on(result),
+        "stochastic": result.facts.get("stochastic"),
+        "attack": result.attack,
+        "threat": threat_of(result) if result.attack else None,
+        "knowledge": result.threat.get("knowledge"),
+        "norm": result.threat.get("norm"),
+        "eps": result.eps if result.kind == "accuracy" else None,
+        "eot_samples": (result.identity.get("attack") or {}).get("eot_samples"),
+        "stand_in": (result.identity.get("attack") or {}).get("stand_in"),
+        "n": result.n,
+        "seed": result.seed,
+        "draws": result.identity.get("draws"),
+        "accuracy": found.value if found else None,
+        "accuracy_low": found.low if found else None,
+        "accuracy_high": found.high if found else None,
+        "latency_p50_ms": single.get("p50_ms"),
+        "latency_p90_ms": single.get("p90_ms"),
+        "images_per_second": result.latency["offline"]["images_per_second"] if result.latency else None,
+        "device": result.environment["device"],
+        "device_name": result.environment["device_name"],
+        "torch": result.environment["versions"]["torch"],
+        "created": result.created,
+    }
