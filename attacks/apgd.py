@@ -8,10 +8,10 @@ highest loss is kept, which may still break another model.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchattacks
 from torch import Tensor, nn
 
 from purification_bench.attacks.base import Attack
@@ -26,6 +26,7 @@ LOSSES = ("ce", "dlr")
 class APGD(Attack):
     """Auto-PGD, untargeted, on cross-entropy or the difference-of-logits ratio (Croce and Hein 2020)."""
 
+    iterates = True
     version = "2"
 
     def __init__(self, *, loss: str = "ce", steps: int = 100, restarts: int = 1) -> None:
@@ -37,7 +38,9 @@ class APGD(Attack):
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Run every restart on the images that still stand."""
-        run = torchattacks.APGD(model, eps=eps, steps=self.steps, loss=self.loss)
+        from purification_bench.attacks import inner
+
+        run = inner.APGD(model, eps=eps, steps=self.steps, loss=self.loss)
         return _in_turn(run, model, x, y, range(self.restarts), lambda turn, rows: None)
 
 
@@ -45,6 +48,7 @@ class APGD(Attack):
 class APGDT(Attack):
     """Auto-PGD towards each of the most likely wrong classes in turn, on the targeted difference-of-logits ratio."""
 
+    iterates = True
     version = "2"
 
     def __init__(self, *, steps: int = 100, targets: int = 9) -> None:
@@ -54,9 +58,11 @@ class APGDT(Attack):
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Run every target, the likeliest first, on the images that still stand."""
+        from purification_bench.attacks import inner
+
         with torch.no_grad():
             likeliest = mean_over_copies(model(x), model).argsort(dim=1, descending=True)
-        run = _Targeted(model, eps=eps, steps=self.steps)
+        run = inner.Targeted(model, eps=eps, steps=self.steps)
 
         def aim(turn: int, rows: Tensor) -> None:
             run.target_class, run.goals = turn + 1, likeliest[rows, turn]
@@ -64,19 +70,8 @@ class APGDT(Attack):
         return _in_turn(run, model, x, y, range(1, 1 + min(self.targets, likeliest.shape[1] - 1)), aim)
 
 
-class _Targeted(torchattacks.APGDT):  # type: ignore[misc]
-    """torchattacks' inner run towards given classes: it would choose them on one draw, for each copy another."""
-
-    goals: Tensor
-
-    def dlr_loss_targeted(self, x: Tensor, y: Tensor, y_target: Tensor) -> Tensor:
-        """Return the loss ``(N,)`` of logits towards ``goals``."""
-        loss: Tensor = super().dlr_loss_targeted(x, y, self.goals)
-        return loss
-
-
 def _in_turn(
-    run: torchattacks.Attack, model: nn.Module, x: Tensor, y: Tensor, turns: range, aim: Callable[[int, Tensor], None]
+    run: Any, model: nn.Module, x: Tensor, y: Tensor, turns: range, aim: Callable[[int, Tensor], None]
 ) -> Tensor:
     """Run an inner run of torchattacks once a turn; return each image's misclassified x_adv, else that of highest loss.
 

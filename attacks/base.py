@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from purification_bench.attacks.threat import Norm
+from purification_bench.attacks.threat import Needs, Norm
 from purification_bench.defenses.spec import Spec
-
-Needs = Literal["gradient", "queries", "decoder", "defense", "nothing"]
-
 
 REACH = 2.5
 """The default step is REACH * eps / steps: the iterates can cross the ball and come back (Madry et al. 2018)."""
@@ -26,24 +23,38 @@ class Attack(ABC):
     """
 
     norm: ClassVar[Norm] = "linf"
-    version: ClassVar[str] = "1"
-    """Raise it when the images that ``perturb`` gives change: stored sets are then computed anew."""
+    needs: ClassVar[Needs] = "gradient"
+    """What it asks of the model: it runs under the threats that give it."""
+    iterates: ClassVar[bool] = False
+    """It takes many steps along gradients (unless its option ``steps`` is 1): one step bounds little."""
+    single_step: ClassVar[bool] = False
+    """It takes one step along the gradient."""
+    control: ClassVar[bool] = False
+    """It knows nothing of the model: what it breaks, anything breaks."""
+    probes_planted: ClassVar[bool] = False
+    """The audit may also let it search for adversarial examples that are there by construction."""
     shares_sizes: ClassVar[bool] = False
     """All sizes come from one piece of work (``sweep``), which draws no random numbers of its own."""
-    gradients_per_image: int = 1
-    """How many gradients of the model one image costs: what time estimates are made of."""
-    needs: ClassVar[Needs] = "gradient"
-    """What it asks of the model: its ``gradient``, its logits (``queries``), a ``decoder``, or ``nothing``.
-
-    ``defense``: the model is a ``DefendedClassifier``, and averaging over draws is the attack's own affair.
-    """
     transfers: ClassVar[bool] = True
     """Its images mean something to models that it has not seen; False where it leaves unbroken images clean."""
     leaves_box: ClassVar[bool] = False
     """Its images may leave [0, 1]: it runs under protocols without a box only."""
+    version: ClassVar[str] = "1"
+    """Raise it when the images that ``perturb`` gives change: stored sets are then computed anew."""
+    gradients_per_image: int = 1
+    """How many gradients of the model one image costs: what time estimates are made of."""
     bound: float | None = None
     """The L2 radius, for attacks of norm ``l2``."""
     spec: Spec
+
+    def declared(self) -> dict[str, Any]:
+        """Return what a result records of its attack: all that judging asks."""
+        return {
+            "needs": self.needs,
+            "iterates": self.iterates and self.spec.options.get("steps") != 1,
+            "single_step": self.single_step,
+            "control": self.control,
+        }
 
     @abstractmethod
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:

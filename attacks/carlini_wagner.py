@@ -35,6 +35,7 @@ class CarliniWagner(Attack):
     """
 
     norm = "l2"
+    iterates = True
 
     def __init__(
         self, *, bound: float = 1.5, steps: int = 100, lr: float = 0.1, searches: int = 5, initial_c: float = 1.0,

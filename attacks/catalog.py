@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchattacks
 from torch import Tensor, nn
 
 from purification_bench.attacks.base import REACH, Attack
@@ -20,7 +20,7 @@ class TorchAttack(Attack):
     """An attack of torchattacks. A subclass builds it; a new one is built for every call, so no state survives."""
 
     @abstractmethod
-    def build(self, model: nn.Module, eps: float) -> torchattacks.Attack:
+    def build(self, model: nn.Module, eps: float) -> Any:
         """Return the torchattacks object for one size."""
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
@@ -36,9 +36,12 @@ class FGSM(TorchAttack):
     """Fast gradient sign method: one step of size eps (Goodfellow et al. 2015)."""
 
     shares_sizes = True
+    single_step = True
 
-    def build(self, model: nn.Module, eps: float) -> torchattacks.Attack:
+    def build(self, model: nn.Module, eps: float) -> Any:
         """Return ``torchattacks.FGSM``."""
+        import torchattacks
+
         return torchattacks.FGSM(model, eps=eps)
 
     def sweep(self, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float]) -> list[Tensor]:
@@ -53,6 +56,8 @@ class FGSM(TorchAttack):
 
 class _Iterative(TorchAttack):
     """Repeated signed-gradient steps; the step follows eps unless ``alpha`` (pixel units) is given."""
+
+    iterates = True
 
     def __init__(self, *, steps: int = 40, alpha: float | None = None) -> None:
         at_least_one(steps=steps)
@@ -82,8 +87,10 @@ class _Iterative(TorchAttack):
 class BIM(_Iterative):
     """Basic iterative method: signed-gradient steps from the clean image (Kurakin et al. 2017)."""
 
-    def build(self, model: nn.Module, eps: float) -> torchattacks.Attack:
+    def build(self, model: nn.Module, eps: float) -> Any:
         """Return ``torchattacks.BIM``."""
+        import torchattacks
+
         return torchattacks.BIM(model, eps=eps, alpha=self.step_size(eps), steps=self.steps)
 
 
@@ -91,12 +98,16 @@ class BIM(_Iterative):
 class PGD(_Iterative):
     """Projected gradient descent: signed-gradient steps from a random start in the ball (Madry et al. 2018)."""
 
+    probes_planted = True
+
     def __init__(self, *, steps: int = 40, alpha: float | None = None, random_start: bool = True) -> None:
         super().__init__(steps=steps, alpha=alpha)
         self.random_start = random_start
 
-    def build(self, model: nn.Module, eps: float) -> torchattacks.Attack:
+    def build(self, model: nn.Module, eps: float) -> Any:
         """Return ``torchattacks.PGD``."""
+        import torchattacks
+
         return torchattacks.PGD(
             model, eps=eps, alpha=self.step_size(eps), steps=self.steps, random_start=self.random_start
         )
@@ -107,6 +118,7 @@ class PGDL2(TorchAttack):
     """Projected gradient descent in an L2 ball, from the clean image: torchattacks' random start is not uniform."""
 
     norm = "l2"
+    iterates = True
 
     def __init__(self, *, bound: float = 1.5, steps: int = 40) -> None:
         positive(bound=bound)
@@ -114,8 +126,10 @@ class PGDL2(TorchAttack):
         self.bound, self.steps = bound, steps
         self.gradients_per_image = steps
 
-    def build(self, model: nn.Module, eps: float) -> torchattacks.Attack:
+    def build(self, model: nn.Module, eps: float) -> Any:
         """Return ``torchattacks.PGDL2``."""
+        import torchattacks
+
         step = REACH * eps / self.steps
         return torchattacks.PGDL2(model, eps=eps, alpha=step, steps=self.steps, random_start=False)
 
@@ -123,6 +137,8 @@ class PGDL2(TorchAttack):
 @register_attack("pgd_restarts")
 class PGDRestarts(PGD):
     """PGD from several random starts; of each image the start that ends with the highest cross-entropy is kept."""
+
+    probes_planted = False
 
     def __init__(self, *, steps: int = 100, restarts: int = 5, alpha: float | None = None) -> None:
         super().__init__(steps=steps, alpha=alpha)
@@ -158,6 +174,7 @@ class Grey(Attack):
     """Every pixel moves towards mid-grey: from eps .5 on all images are one (no knowledge, no gradient)."""
 
     needs = "nothing"
+    control = True
     gradients_per_image = 0
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
@@ -170,6 +187,7 @@ class OtherClass(Attack):
     """Each image moves towards the batch's nearest image of another class: at eps 1 it is that image."""
 
     needs = "nothing"
+    control = True
     gradients_per_image = 0
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
@@ -185,6 +203,7 @@ class Noise(Attack):
     """Control without knowledge: every pixel moves by eps up or down at random, as far as FGSM moves it."""
 
     needs = "nothing"
+    control = True
     gradients_per_image = 0
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:

@@ -27,6 +27,7 @@ class AutoAttack(Attack):
     """
 
     gradients_per_image = 101 + 2 * TARGETS * 101
+    iterates = True
     transfers = False
 
     def check(self, eps: float) -> str | None:

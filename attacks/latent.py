@@ -33,6 +33,7 @@ class LatentSearch(Attack):
     """
 
     needs = "decoder"
+    iterates = True
 
     def __init__(self, *, steps: int = 200, step_size: float = 0.05, pull: float = 500.0) -> None:
         at_least_one(steps=steps)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-import torchattacks
 from torch import Tensor, nn
 
 from purification_bench.attacks.base import REACH, Attack
 from purification_bench.attacks.expectation import is_random
 from purification_bench.attacks.margin import margin
+from purification_bench.attacks.queried import Frozen
 from purification_bench.attacks.registry import register_attack
-from purification_bench.attacks.views import Frozen
 from purification_bench.defenses.errors import at_least_one, positive
 
 FIRST_STEP = 100
@@ -38,22 +37,15 @@ class Square(Attack):
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Search until an image is misclassified or its queries are spent; the lowest margin found is kept."""
-        search = _UnendingSquare if is_random(model) else torchattacks.Square
+        from purification_bench.attacks import inner
+
+        search = inner.UnendingSquare if is_random(model) else inner.Square
         attack = search(model, eps=eps, n_queries=self.queries)
         attack.set_device(x.device)
         attack.init_hyperparam(x)
         _, x_adv = attack.attack_single_run(x, y)
         found: Tensor = x_adv
         return found
-
-
-class _UnendingSquare(torchattacks.Square):  # type: ignore[misc]
-    """Square that never stops: what ends its search is a margin of 0 or less."""
-
-    def margin_and_loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a margin that is no success, and the loss ``(N,)`` that decides."""
-        margins, losses = super().margin_and_loss(x, y)
-        return torch.ones_like(margins), losses
 
 
 @register_attack("spsa")

@@ -52,6 +52,7 @@ class FGSMReleased(_Released):
     """
 
     shares_sizes = True
+    single_step = True
 
     def __init__(self, *, loss: Loss = "logit", clip: bool = True) -> None:
         super().__init__(loss=loss, clip=clip)
@@ -77,6 +78,8 @@ class PGDReleased(_Released):
     loss, clip:
         As for ``fgsm_released``; the released code climbs the cross-entropy and does not clip.
     """
+
+    iterates = True
 
     def __init__(
         self, *, steps: int = 40, alpha: float = 0.01, loss: Loss = "cross_entropy", clip: bool = False

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
 
 from purification_bench.attacks.seeding import seeded
-from purification_bench.attacks.threat import Estimator
+from purification_bench.attacks.threat import threat
 from purification_bench.defenses.base import DefendedClassifier, Defense
 
 
-class BPDA(DefendedClassifier):
+class View(DefendedClassifier):
+    """The defended classifier as it is. A threat's view is a subclass that writes another ``forward``.
+
+    Parameters
+    ----------
+    seed:
+        Of the one draw that a view holds fixed, where it holds one.
+    """
+
+    def __init__(self, classifier: nn.Module, defense: Defense, seed: int = 0) -> None:
+        super().__init__(classifier, defense)
+        self.seed = seed
+
+
+class BPDA(View):
     """Forward the true purifier; backward its ``surrogate`` (Athalye et al. 2018, backward-pass approximation)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the defended logits, with the surrogate's gradient."""
         with torch.no_grad():
             purified = self.defense.purify(x.detach())
-        stand_in = self.defense.surrogate(x)
-        logits: Tensor = self.classifier(stand_in + (purified - stand_in).detach())
+        surrogate = self.defense.surrogate(x)
+        logits: Tensor = self.classifier(surrogate + (purified - surrogate).detach())
         return logits
 
 
-class Soft(DefendedClassifier):
+class Relaxed(View):
     """The defended classifier with the smooth ``relaxation`` of its purifier in the purifier's place."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,7 +47,7 @@ class Soft(DefendedClassifier):
         return logits
 
 
-class Latent(DefendedClassifier):
+class Latent(View):
     """The defended classifier, and the way from images to the codes that its defense decodes, and back."""
 
     def encode(self, x: Tensor) -> Tensor:
@@ -45,55 +59,22 @@ class Latent(DefendedClassifier):
         return self.defense.decode(z)
 
 
-class Counted(nn.Module):
-    """A model that counts the images it is asked about."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.queries = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the model's logits."""
-        self.queries += len(x)
-        logits: Tensor = self.model(x)
-        return logits
-
-
-class Averaged(nn.Module):
-    """A stochastic model's mean logits over ``samples`` draws: one answer for the price of so many queries."""
-
-    def __init__(self, model: nn.Module, samples: int) -> None:
-        super().__init__()
-        self.model = model
-        self.samples = samples
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the mean logits ``(N, K)``."""
-        return torch.stack([self.model(x) for _ in range(self.samples)]).mean(dim=0)
-
-
-class Frozen(nn.Module):
-    """A stochastic model with one draw of its randomness, the same in every call."""
+class OneDraw(View):
+    """The defended classifier with one draw of its randomness, the same in every call."""
 
     stochastic = False
-
-    def __init__(self, model: nn.Module, seed: int) -> None:
-        super().__init__()
-        self.model = model
-        self.seed = seed
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of that draw."""
         with seeded(self.seed, x.device):
-            logits: Tensor = self.model(x)
-        return logits
+            return super().forward(x)
 
 
-VIEWS: Mapping[str, type[DefendedClassifier]] = {"bpda": BPDA, "soft": Soft, "latent": Latent}
-
-
-def view(estimator: Estimator, classifier: nn.Module, defense: Defense, seed: int) -> nn.Module:
-    """Return the model that an attacker with this gradient estimator differentiates, or queries."""
-    model = VIEWS.get(estimator, DefendedClassifier)(classifier, defense)
-    return Frozen(model, seed) if estimator == "frozen" else model
+def view(word: str, classifier: nn.Module, defense: Defense, seed: int = 0) -> nn.Module:
+    """Return the model that an attacker under the threat ``word`` differentiates, or queries."""
+    place = threat(word).view
+    if place is None:
+        return classifier
+    module, _, name = place.partition(":")
+    seen: nn.Module = getattr(import_module(module), name)(classifier, defense, seed)
+    return seen

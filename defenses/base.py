@@ -27,6 +27,8 @@ class Defense(nn.Module):
     """Two passes over the same input differ."""
     differentiable: bool = True
     """``purify`` has a useful gradient with respect to its input."""
+    undefended: bool = False
+    """It passes images on: the row that others are compared with."""
     training_knowledge: TrainingKnowledge = "none"
     """The most that training saw: nothing, clean images, the target classifier, or an attack on it."""
     unroll: int | None = None

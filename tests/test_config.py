@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from purification_bench.attacks.threat import ADAPTIVE
+from purification_bench.attacks.threat import adaptive
 from purification_bench.benchmark.registries import ATTACKS, DATASETS, DEFENSES
 from purification_bench.benchmark.run import config
 from purification_bench.defenses.errors import UserError
@@ -113,7 +113,7 @@ def test_a_threat_has_a_table_and_a_slow_defense_one_within_it(tmp_path):
         n = 10
     """)
     made = config.load("quick", file, {})
-    assert made.threats == ADAPTIVE
+    assert made.threats == adaptive()
     assert made.attacks_of("median", "whitebox") == ("fgsm",)
     assert [made.n_of(name, "whitebox") for name in ("none", "median", "binarize")] == [20, 5, 10]
     assert [made.n_of(name, "bpda") for name in ("none", "median", "binarize")] == [50, 30, 10]

@@ -10,7 +10,7 @@ from purification_bench.benchmark.assets.loading import load_defense
 from purification_bench.benchmark.paths import SHIPPED_ZOO
 from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from purification_bench.benchmark.run.consistency import probe
-from purification_bench.benchmark.run.evaluate import Judge
+from purification_bench.benchmark.run.judge import Judge
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.none import NoDefense
 

@@ -19,7 +19,7 @@ from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.assets.classifiers import Recipe, augment
 from purification_bench.benchmark.assets.data import Images
 from purification_bench.benchmark.assets.loading import load_classifier
-from purification_bench.benchmark.keys import file_digest
+from purification_bench.benchmark.assets.zoo import file_digest
 from purification_bench.benchmark.paths import cache_dir
 from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from purification_bench.benchmark.train.fitting import evaluate_accuracy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from purification_bench.attacks import guard, views
+from purification_bench.attacks import guard, queried, views
 from purification_bench.attacks.expectation import Tied, is_random, shares_draws
 from purification_bench.benchmark.registries import ATTACKS, DEFENSES
 from purification_bench.defenses.base import DefendedClassifier, Defense
@@ -49,9 +49,9 @@ def test_a_frozen_view_repeats_itself_and_leaves_the_generator_alone(mnist):
     images, classifier = mnist
     x = images.x[:8]
     torch.manual_seed(5)
-    frozen = views.view("frozen", classifier, Noise(), 3)
+    frozen = views.view("fixed-seed", classifier, Noise(), 3)
     assert torch.equal(frozen(x), frozen(x))
-    assert not torch.equal(frozen(x), views.view("frozen", classifier, Noise(), 4)(x))
+    assert not torch.equal(frozen(x), views.view("fixed-seed", classifier, Noise(), 4)(x))
     after = torch.rand(1)
     torch.manual_seed(5)
     assert torch.equal(after, torch.rand(1))
@@ -112,20 +112,20 @@ def test_copies_get_draws_of_their_own_where_a_batch_shares_one(mnist):
     x, y = images.x[:4], images.y[:4]
     assert shares_draws(DefendedClassifier(classifier, Shift()), x)
     assert not shares_draws(DefendedClassifier(classifier, Noise()), x)
-    counted = views.Counted(DefendedClassifier(classifier, Shift()))
+    counted = queried.Counted(DefendedClassifier(classifier, Shift()))
     tied, copies, _ = Tied(counted, 16, apart=True).stacked(x, y)
     logits = tied(copies).unflatten(0, (16, 4))
     assert len({tuple(copy.tolist()) for copy in logits[:, 0]}) > 3
     assert counted.queries == 64
-    averaged = views.Averaged(counted, 16)(x)
+    averaged = queried.Averaged(counted, 16)(x)
     assert not torch.allclose(averaged, counted(x))
 
 
 def test_what_is_random_declares_it(mnist):
     _, classifier = mnist
-    assert is_random(views.Counted(DefendedClassifier(classifier, Noise())))
+    assert is_random(queried.Counted(DefendedClassifier(classifier, Noise())))
     assert not is_random(DefendedClassifier(classifier, Rounding()))
-    assert not is_random(views.view("frozen", classifier, Noise(), 0))
+    assert not is_random(views.view("fixed-seed", classifier, Noise(), 0))
     assert not is_random(classifier)
 
 
@@ -145,7 +145,7 @@ def test_averaging_helps_against_noise(mnist):
 
 def test_queries_are_counted(mnist):
     images, classifier = mnist
-    counted = views.Counted(classifier)
+    counted = queried.Counted(classifier)
     x, y = images.x[:10], images.y[:10]
     guard.run(ATTACKS.create("square[queries=50]"), counted, x, y, [0.1], [0])
     assert 10 < counted.queries <= 10 * 51
@@ -155,8 +155,8 @@ def test_an_average_over_draws_costs_its_queries_and_is_steadier(mnist):
     images, classifier = mnist
     x = images.x[:20]
     noisy = DefendedClassifier(classifier, Noise())
-    counted = views.Counted(noisy)
-    averaged = views.Averaged(counted, 16)
+    counted = queried.Counted(noisy)
+    averaged = queried.Averaged(counted, 16)
     with torch.no_grad():
         torch.manual_seed(0)
         spread = {model: torch.stack([model(x) for _ in range(8)]).std(dim=0).mean() for model in (noisy, averaged)}

@@ -31,7 +31,7 @@ def test_agreement_with_foolbox_through_the_purifier(name, eps, mnist):
     images, classifier = mnist
     defense = shipped(name)
     defense.noise = 0.0
-    model = views.view("full", classifier, defense, 0)
+    model = views.view("whitebox", classifier, defense, 0)
     ours = ATTACKS.create(f"pgd[steps={STEPS},random_start=false]")
     (x_adv,) = guard.run(ours, model, images.x, images.y, [eps], [0])
     theirs = foolbox.attacks.LinfPGD(abs_stepsize=ours.step_size(eps), steps=STEPS, random_start=False)

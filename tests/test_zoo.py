@@ -9,7 +9,7 @@ import torch
 
 from purification_bench.benchmark.assets import weight_files, zoo
 from purification_bench.benchmark.assets.loading import load_classifier, load_defense
-from purification_bench.benchmark.keys import file_digest
+from purification_bench.benchmark.assets.zoo import file_digest
 from purification_bench.benchmark.paths import SHIPPED_ZOO
 from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from purification_bench.defenses.errors import UserError

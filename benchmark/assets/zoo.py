@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from purification_bench.benchmark.keys import file_digest
 from purification_bench.benchmark.paths import SHIPPED_ZOO, user_zoo
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import Scalar, Spec
@@ -82,6 +82,12 @@ def entries(folders: Sequence[Path]) -> Iterator[Weights]:
                 yield Weights(**entry, folder=folder)
         except (ValueError, TypeError) as error:
             raise UserError(f"zoo manifest {manifest} cannot be read: {error}") from error
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifier: str | None) -> Weights:

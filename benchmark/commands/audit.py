@@ -14,8 +14,8 @@ from rich.console import Console
 
 from purification_bench.benchmark import console
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
-from purification_bench.benchmark.environment import pick_device
-from purification_bench.benchmark.run import config, executor, grid
+from purification_bench.benchmark.commands.setup import planned
+from purification_bench.benchmark.run import config, driver
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard.judging import aggregate, audit, checks
 from purification_bench.leaderboard.judging.boards import SEES, Board, Row, boards
@@ -31,18 +31,17 @@ def run(args: argparse.Namespace) -> int:
     asked = configured(args)
     if args.out:
         refuse_foreign(Store(args.out), "audit")
-    device = pick_device(asked.device)
-    plan = grid.plan(asked, device, args.data_dir, args.zoo)
-    console.warn(plan.warnings)
+    setup = planned(asked, args)
+    workbench = setup.workbench(args)
     with ExitStack() as stack:
         folder = args.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = Store(folder)
         store.prepare()
         # Attacks run with sys.stdout redirected: the screen must keep the real one.
         watched = Console(file=sys.stderr)
-        with console.RunProgress(watched, len(executor.missing_cells(plan, store))) as progress:
-            executor.execute(plan, store, device, force=False, progress=progress)
-        keys = {cell.key for cell in plan.cells}
+        with console.RunProgress(watched, len(driver.missing_cells(setup.plan, store))) as progress:
+            driver.execute(setup.plan, store, workbench, progress)
+        keys = {cell.key for cell in setup.plan.cells}
         judged = boards(result for result in store.results() if result.key in keys)
         if args.out:
             store.record_command(command_line("audit", args, args.defenses))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -13,17 +13,19 @@ from rich.console import Console
 from purification_bench.benchmark import console, reproduction
 from purification_bench.benchmark.assets.zoo import MissingWeightsError
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
-from purification_bench.benchmark.environment import pick_device
+from purification_bench.benchmark.commands.setup import Setup
+from purification_bench.benchmark.environment import describe, pick_device
 from purification_bench.benchmark.reproduction import PARTS, Part
-from purification_bench.benchmark.run import estimate, executor, grid
-from purification_bench.benchmark.run.cells import Plan
+from purification_bench.benchmark.run import driver
+from purification_bench.benchmark.run.cells import Cell, Plan
 from purification_bench.benchmark.run.config import RunConfig
+from purification_bench.benchmark.run.driver import Outcome
+from purification_bench.benchmark.run.plan import plan
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard.mandal2023 import page as pages
 from purification_bench.leaderboard.mandal2023.page import FIGURES, TITLES
 from purification_bench.leaderboard.mandal2023.tables import DATASETS
-from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import tables, terminal
 
@@ -37,36 +39,34 @@ def run(args: argparse.Namespace) -> int:
     store = Store(args.out)
     refuse_foreign(store, "reproduce")
     device = pick_device(args.device or "auto")
-    planned = plans(args, wanted, device)
-    missing = [executor.missing_cells(plan, store) for plan in planned]
-    cells, todo = sum(len(plan.cells) for plan in planned), sum(map(len, missing))
+    machine = describe(device)
+    setup = Setup(planned_tables(args, wanted, device, machine), device, machine)
+    missing = driver.missing_cells(setup.plan, store)
     if args.dry_run:
         console.tell_set_aside(store)
-        spent = sum(estimate.seconds(plan, due, device) for plan, due in zip(planned, missing, strict=True))
-        print(f"{todo} of {cells} cells to compute on {device.type}, about {estimate.in_words(spent)}.")
+        spent = setup.estimated(missing, store, args)
+        print(f"{len(missing)} of {len(setup.plan.cells)} cells to compute on {device.type}, about {spent}.")
         return 0
+    workbench = setup.workbench(args)
     store.prepare()
-    if todo or args.force:
+    if missing or args.force:
         store.record_command(command_line("reproduce", args))
-    screen, failed, computed = Console(file=sys.stdout), [], 0
+    screen = Console(file=sys.stdout)
     try:
-        with console.RunProgress(screen, cells if args.force else todo) as progress:
-            for plan in planned:
-                outcome = executor.execute(plan, store, device, args.force, progress)
-                computed += outcome.computed
-                failed += outcome.failed
+        with console.RunProgress(screen, len(setup.plan.cells if args.force else missing)) as progress:
+            outcome = driver.execute(setup.plan, store, workbench, progress, force=args.force)
     finally:
         console.tell_set_aside(store)
-    return _show(screen, store, wanted, computed, failed)
+    return _show(screen, store, wanted, outcome)
 
 
-def _show(screen: Console, store: Store, wanted: list[str], computed: int, failed: list[Result]) -> int:
+def _show(screen: Console, store: Store, wanted: list[str], outcome: Outcome) -> int:
     written = pages.write(store)
     for table in pages.tables(list(store.results()), wanted):
         for piece in terminal.pieces(terminal.brief(table), screen.width):
             console.show(screen, piece)
-    screen.print(f"{computed} cells computed. Page: {written}", soft_wrap=True)
-    listed = tables.failures(failed)
+    screen.print(f"{outcome.computed} cells computed. Page: {written}", soft_wrap=True)
+    listed = tables.failures(outcome.failed)
     if listed:
         console.show(screen, listed)
     return 1 if listed else 0
@@ -89,12 +89,35 @@ def tables_asked(args: argparse.Namespace) -> list[str]:
     return [name for name in TITLES if name in asked or not asked]
 
 
-def plans(args: argparse.Namespace, wanted: Sequence[str], device: torch.device) -> list[Plan]:
-    """Lay out every part of the tables, dataset by dataset; each cell is in one plan, the first that needs it.
+def planned_tables(
+    args: argparse.Namespace, wanted: Sequence[str], device: torch.device, machine: Mapping[str, Any]
+) -> Plan:
+    """Lay out every part of the tables, data set by data set; a cell that several parts need is there once.
 
-    What is left out is told: a part whose classifier nobody trained, a table that is not of the datasets asked for.
+    What is left out is told: a part whose classifier nobody trained, a table that is not of the data sets asked for.
     Raises ``UserError`` where nothing is left, or something else cannot be had.
     """
+    asked, left_out = _asked(args, wanted, device)
+    cells: dict[str, Cell] = {}
+    warnings: list[str] = []
+    for part, config in asked:
+        try:
+            laid_out = plan(config, machine, args.zoo)
+        except MissingWeightsError as error:
+            if not part.needs_training:
+                raise
+            left_out.append(f"table {part.table} under the released code's protocol is left out: {error}")
+            continue
+        cells = {**{cell.key: cell for cell in laid_out.cells}, **cells}
+        warnings += laid_out.warnings
+    console.warn(dict.fromkeys([*left_out, *warnings]))
+    return Plan(tuple(cells.values()))
+
+
+def _asked(
+    args: argparse.Namespace, wanted: Sequence[str], device: torch.device
+) -> tuple[list[tuple[Part, RunConfig]], list[str]]:
+    """Return the runs of the tables on the data sets asked for, and what is left out."""
     datasets = split_list(args.dataset) if args.dataset else list(DATASETS)
     for name in datasets:
         if name not in DATASETS:
@@ -110,16 +133,7 @@ def plans(args: argparse.Namespace, wanted: Sequence[str], device: torch.device)
         asked += [(part, config) for part, dataset, config in runs if dataset in datasets]
     if not asked:
         raise UserError(f"nothing to reproduce: {left_out[0]}")
-    found = []
-    for part, config in asked:
-        try:
-            found.append(grid.plan(config, device, args.data_dir, args.zoo))
-        except MissingWeightsError as error:
-            if not part.needs_training:
-                raise
-            left_out.append(f"table {part.table} under the released code's protocol is left out: {error}")
-    console.warn(dict.fromkeys([*left_out, *(warning for plan in found for warning in plan.warnings)]))
-    return _without_repeats(found)
+    return asked, left_out
 
 
 def _runs(table: str, n: int | None, device: torch.device, latency: bool) -> list[tuple[Part, str, RunConfig]]:
@@ -129,14 +143,3 @@ def _runs(table: str, n: int | None, device: torch.device, latency: bool) -> lis
         for part in PARTS for dataset in DATASETS if part.table == table
     ]  # fmt: skip
     return [(part, dataset, config) for part, dataset, config in asked if config is not None]
-
-
-def _without_repeats(plans: Sequence[Plan]) -> list[Plan]:
-    """Return the plans without the cells that an earlier one has."""
-    seen: set[str] = set()
-    found = []
-    for plan in plans:
-        groups = [replace(group, cells=[cell for cell in group.cells if cell.key not in seen]) for group in plan.groups]
-        seen.update(cell.key for cell in plan.cells)
-        found.append(Plan(groups, plan.warnings))
-    return found

@@ -6,16 +6,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import torch
 from rich.console import Console
 
 from purification_bench.benchmark import console
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
-from purification_bench.benchmark.environment import pick_device
-from purification_bench.benchmark.run import config, estimate, executor, grid
-from purification_bench.benchmark.run.cells import Cell, Plan, by_attack
+from purification_bench.benchmark.commands.setup import Setup, planned
+from purification_bench.benchmark.run import config, driver
+from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Plan
+from purification_bench.benchmark.run.driver import Outcome
+from purification_bench.benchmark.run.units import AttackUnit, units_of
 from purification_bench.defenses.spec import split_list
-from purification_bench.leaderboard.judging.boards import WORDS, boards
+from purification_bench.leaderboard.judging.boards import boards
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import page, tables
 from purification_bench.leaderboard.showing.tables import Table
@@ -23,26 +24,24 @@ from purification_bench.leaderboard.showing.tables import Table
 
 def run(args: argparse.Namespace) -> int:
     """Run what ``args`` ask for. Status 1 if a cell failed."""
-    asked = configured(args)
     store = Store(args.out)
+    setup = planned(configured(args), args)
     refuse_foreign(store, "run")
-    device = pick_device(asked.device)
-    plan = grid.plan(asked, device, args.data_dir, args.zoo)
-    console.warn(plan.warnings)
     if args.dry_run:
-        return _dry_run(plan, store, device)
+        return _dry_run(setup, store, args)
+    workbench = setup.workbench(args)
     store.prepare()
-    todo = len(plan.cells) if args.force else len(executor.missing_cells(plan, store))
+    todo = len(setup.plan.cells) if args.force else len(driver.missing_cells(setup.plan, store))
     # Attacks run with sys.stdout redirected: the screen must keep the real one.
     screen = Console(file=sys.stdout)
     try:
         with console.RunProgress(screen, todo) as progress:
-            outcome = executor.execute(plan, store, device, args.force, progress)
+            outcome = driver.execute(setup.plan, store, workbench, progress, force=args.force)
     finally:
         console.tell_set_aside(store)
     if outcome.computed:
         store.record_command(command_line("run", args))
-    return report(screen, store, plan, outcome)
+    return report(screen, store, setup.plan, outcome)
 
 
 def configured(args: argparse.Namespace) -> config.RunConfig:
@@ -62,7 +61,7 @@ def configured(args: argparse.Namespace) -> config.RunConfig:
     return config.load(args.preset, args.config, given)
 
 
-def report(screen: Console, store: Store, plan: Plan, outcome: executor.Outcome) -> int:
+def report(screen: Console, store: Store, plan: Plan, outcome: Outcome) -> int:
     """Show what a plan came to and write the page. Status 1 if a cell failed."""
     keys = {cell.key for cell in plan.cells}
     console.show_boards(screen, boards(result for result in store.results() if result.key in keys))
@@ -74,29 +73,28 @@ def report(screen: Console, store: Store, plan: Plan, outcome: executor.Outcome)
     return 1 if failed else 0
 
 
-def _dry_run(plan: Plan, store: Store, device: torch.device) -> int:
-    missing = executor.missing_cells(plan, store)
+def _dry_run(setup: Setup, store: Store, args: argparse.Namespace) -> int:
+    missing = driver.missing_cells(setup.plan, store)
     due = {cell.key for cell in missing}
-    rows = []
-    for group in plan.groups:
-        for subject in group.subjects:
-            mine = [cell for cell in group.cells if cell.subject is subject]
-            waiting = sum(cell.key in due for cell in mine)
-            where = f"{group.dataset.spec.label}, {group.classifier.spec.label}"
-            rows.append([where, subject.spec.label, str(len(group.images.y)), str(len(mine)), str(waiting)])
-    console.show(Console(), Table("Would run", ["where", "defense", "n", "cells", "to compute"], rows))
-    for group in plan.groups:
-        for line in dict.fromkeys(_described(cells) for cells in by_attack(group.cells)):
-            print(f"{group.dataset.spec.label}: {line}")
+    rows: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in setup.plan.cells:
+        place = cell.setting.where, cell.defense.spec.label, str(cell.setting.n)
+        rows.setdefault(place, []).append(cell)
+    body = [[*place, str(len(mine)), str(sum(cell.key in due for cell in mine))] for place, mine in rows.items()]
+    console.show(Console(), Table("Would run", ["where", "defense", "n", "cells", "to compute"], body))
+    for line in dict.fromkeys(
+        _described(unit.cells) for unit in units_of(setup.plan.cells) if isinstance(unit, AttackUnit)
+    ):
+        print(line)
     console.tell_set_aside(store)
-    spent = estimate.seconds(plan, missing, device)
-    print(f"{len(missing)} of {len(plan.cells)} cells to compute on {device.type}, about {estimate.in_words(spent)}.")
+    spent = setup.estimated(missing, store, args)
+    print(f"{len(missing)} of {len(setup.plan.cells)} cells to compute on {setup.device.type}, about {spent}.")
     return 0
 
 
-def _described(cells: Sequence[Cell]) -> str:
+def _described(cells: Sequence[AccuracyCell]) -> str:
     """Name the attack that ``cells`` share, its threat and its sizes."""
-    (name,) = {cell.spec.attack.label for cell in cells if cell.spec}
-    (estimator,) = {cell.spec.estimator for cell in cells if cell.spec}
+    use = cells[0].attack
     sizes = ", ".join(f"{eps:g}" for eps in dict.fromkeys(cell.eps for cell in cells))
-    return f"{name} ({WORDS.get(estimator, estimator)}) at {sizes}"
+    named = f"{use.attack.label} ({use.threat})" if use else "clean images"
+    return f"{cells[0].setting.dataset.label}: {named} at {sizes}"

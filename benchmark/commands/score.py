@@ -12,10 +12,12 @@ from purification_bench.attacks.submitted import Submission, Submitted
 from purification_bench.benchmark import console
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
 from purification_bench.benchmark.commands.run import report
-from purification_bench.benchmark.environment import pick_device
+from purification_bench.benchmark.commands.setup import planned
 from purification_bench.benchmark.registries import DATASETS
-from purification_bench.benchmark.run import config, executor, grid
-from purification_bench.benchmark.run.cells import Group
+from purification_bench.benchmark.run import config, driver
+from purification_bench.benchmark.run.cells import Plan
+from purification_bench.benchmark.run.plan import with_submission
+from purification_bench.benchmark.run.workbench import Workbench
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard.results.store import Store
@@ -38,28 +40,28 @@ def run(args: argparse.Namespace) -> int:
         "latency": False,
         "threats": ["graybox"],
     }
-    asked = config.load("quick", None, flags)
-    device = pick_device(asked.device)
-    plan = grid.plan(asked, device, args.data_dir, args.zoo)
-    console.warn(plan.warnings)
-    for i, group in enumerate(plan.groups):
-        _check(submission, group)
-        plan.groups[i] = grid.submitted(group, Submitted(submission, group.images.x), submission.eps)
+    setup = planned(config.load("quick", None, flags), args)
+    workbench = setup.workbench(args)
+    attack = _checked(submission, setup.plan, workbench)
+    plan = with_submission(setup.plan, attack.spec, attack.norm, submission.eps, args.file)
     store.prepare()
     screen = Console(file=sys.stdout)
-    with console.RunProgress(screen, len(executor.missing_cells(plan, store))) as progress:
-        outcome = executor.execute(plan, store, device, force=False, progress=progress)
+    with console.RunProgress(screen, len(driver.missing_cells(plan, store))) as progress:
+        outcome = driver.execute(plan, store, workbench, progress)
     if outcome.computed:
         store.record_command(command_line("score", args, args.file))
     return report(screen, store, plan, outcome)
 
 
-def _check(submission: Submission, group: Group) -> None:
-    """Refuse images that break the rules before anything is judged."""
-    x, y = group.images
-    if submission.x_adv.shape != x.shape:
-        raise UserError(f"x_adv has shape {tuple(submission.x_adv.shape)} where {tuple(x.shape)} is meant")
-    try:
-        guard.run(Submitted(submission, x), group.classifier, x, y, [submission.eps], [0])
-    except guard.AttackError as error:
-        raise UserError(f"{submission.name}: {error}") from error
+def _checked(submission: Submission, plan: Plan, workbench: Workbench) -> Submitted:
+    """Return the attack that looks the images up; raise ``UserError`` for images that break the rules."""
+    for setting in {cell.setting.key: cell.setting for cell in plan.cells}.values():
+        x, y = workbench.images(setting)
+        if submission.x_adv.shape != x.shape:
+            raise UserError(f"x_adv has shape {tuple(submission.x_adv.shape)} where {tuple(x.shape)} is meant")
+        attack = Submitted(submission, x)
+        try:
+            guard.run(attack, workbench.classifier(setting), x, y, [submission.eps], [0])
+        except guard.AttackError as error:
+            raise UserError(f"{submission.name}: {error}") from error
+    return attack

@@ -1,4 +1,4 @@
-"""Adversarial sets: made once for all defenses, kept beside the results, checked when they are read again."""
+"""Adversarial sets: made once for all defenses that the attacker does not see, checked when they are read again."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from torch import Tensor, nn
 from purification_bench.attacks import guard
 from purification_bench.attacks.base import Attack
 from purification_bench.attacks.probes import AttackProbe
+from purification_bench.attacks.protocol import PROTOCOLS
+from purification_bench.attacks.queried import Averaged, Counted
 from purification_bench.attacks.seeding import seeded
-from purification_bench.attacks.threat import AttackSpec
-from purification_bench.attacks.views import Averaged, Counted
-from purification_bench.benchmark.keys import keyed_seed
-from purification_bench.benchmark.run.cells import Group
-from purification_bench.benchmark.run.identity import attack_identity
+from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.run.cells import Setting
+from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.leaderboard.results.atomic import replacing
-from purification_bench.leaderboard.results.canonical import digest
 from purification_bench.leaderboard.results.store import Store
 
 
@@ -40,6 +39,8 @@ class AdversarialSet:
     """float32 ``(n, C, H, W)`` on the CPU."""
     probes: Mapping[str, float]
     seconds: float
+    attack: Mapping[str, Any] = field(default_factory=dict)
+    """The attack's identity."""
 
 
 @dataclass(frozen=True)
@@ -50,81 +51,71 @@ class Victim:
     batch: int
     samples: int = 1
     """Draws of its randomness that each gradient, or each answer to a query, is averaged over."""
-    identity: Mapping[str, Any] = field(default_factory=dict)
-    """What the images depend on besides group and attack: nothing where no defense was seen."""
+    seen: bool = False
+    """It is a view of a defense, whose randomness every gradient draws."""
 
 
-def obtain(
-    store: Store, group: Group, attack: Attack, specs: Sequence[AttackSpec], victim: Victim, device: torch.device,
-    force: bool, advance: Callable[[int], None],
-) -> tuple[dict[float, AdversarialSet], dict[float, Exception]]:  # fmt: skip
-    """Return the set of each size, and for the sizes that have none what the attack raised.
+@dataclass(frozen=True)
+class Assault:
+    """One attack on one victim, over the images of a setting."""
 
-    A set comes from the store where it is whole there; else it is made now, and stored as soon as it is.
-    """
-    described = {spec.threat.eps: attack_identity(attack, spec) for spec in specs}
-    sizes = list(described)
-    keys = {eps: digest({**group.identity, **victim.identity, "attack": described[eps]}) for eps in sizes}
-    found: dict[float, AdversarialSet] = {}
-    failed: dict[float, Exception] = {}
-    for eps, key in keys.items():
-        stored = None if force else read(store, key)
-        if stored is not None:
-            found[eps] = stored
-    missing = [eps for eps in sizes if eps not in found]
-    # What sees a defense draws its randomness in each gradient: sizes must not depend on which are made together.
-    # So does a classifier in training mode.
-    shared = attack.shares_sizes and not victim.identity and group.protocol.eval_mode
-    for together in [missing] if shared and missing else [[eps] for eps in missing]:
-        try:
-            made = _make(group, attack, together, victim, device, advance)
-        except Exception as error:
-            failed |= dict.fromkeys(together, error)
-            continue
-        for eps, (x_adv, probes, seconds) in zip(together, made, strict=True):
-            found[eps] = AdversarialSet(keys[eps], _pixels_digest(x_adv), x_adv, probes, seconds)
-            _write(store, found[eps], described[eps])
-    return found, failed
+    attack: Attack
+    victim: Victim
+    images: Images
+    setting: Setting
+    device: torch.device
+    advance: Callable[[int], None]
 
+    def sizes_together(self, sizes: Sequence[float]) -> list[list[float]]:
+        """Return the sizes that one piece of work serves.
 
-def _make(
-    group: Group, attack: Attack, sizes: Sequence[float], victim: Victim, device: torch.device,
-    advance: Callable[[int], None],
-) -> list[tuple[Tensor, dict[str, float], float]]:  # fmt: skip
-    """Attack batch by batch; return pixels, probes and seconds for each size."""
-    images = group.images
-    asked, model, samples = None, victim.model, victim.samples
-    if attack.needs == "queries":
-        asked = Counted(victim.model)
-        model, samples = (Averaged(asked, samples) if samples > 1 else asked), 1
-    probes = [AttackProbe() for _ in sizes]
-    parts: list[list[Tensor]] = [[] for _ in sizes]
-    begun = time.perf_counter()
-    for start in range(0, len(images.y), victim.batch):
-        x, y = (part[start : start + victim.batch].to(device) for part in images)
-        seeds = [_seed(group, attack, eps, start) for eps in sizes]
-        for i, x_adv in enumerate(guard.run(attack, model, x, y, sizes, seeds, samples, group.protocol.box)):
-            with seeded(seeds[i], device):
-                probes[i].add(victim.model, x, x_adv, y, attack.norm)
-            parts[i].append(x_adv.cpu())
-        advance(len(y))
-    seconds = (time.perf_counter() - begun) / len(sizes)
-    facts = [probe.to_json() for probe in probes]
-    if asked is not None:
-        facts = [{**fact, "queries_per_image": asked.queries / len(images.y) / len(sizes)} for fact in facts]
-    return [(torch.cat(part), fact, seconds) for part, fact in zip(parts, facts, strict=True)]
+        What sees a defense draws its randomness in each gradient: sizes must not depend on which are made together. So
+        does a classifier in training mode.
+        """
+        shared = self.attack.shares_sizes and not self.victim.seen and PROTOCOLS[self.setting.protocol].eval_mode
+        return [list(sizes)] if shared and sizes else [[eps] for eps in sizes]
+
+    def run(self, sizes: Sequence[float]) -> list[tuple[Tensor, dict[str, float], float]]:
+        """Attack batch by batch; return pixels, probes and seconds for each size."""
+        model, samples, counter = self._asked()
+        probes = [AttackProbe() for _ in sizes]
+        parts: list[list[Tensor]] = [[] for _ in sizes]
+        begun = time.perf_counter()
+        for start in range(0, len(self.images.y), self.victim.batch):
+            x, y = (part[start : start + self.victim.batch].to(self.device) for part in self.images)
+            seeds = [self._seed(eps, start) for eps in sizes]
+            box = PROTOCOLS[self.setting.protocol].box
+            made = guard.run(self.attack, model, x, y, sizes, seeds, samples, box)
+            for x_adv, seed, probe, part in zip(made, seeds, probes, parts, strict=True):
+                with seeded(seed, self.device):
+                    probe.add(self.victim.model, x, x_adv, y, self.attack.norm)
+                part.append(x_adv.cpu())
+            self.advance(len(y))
+        seconds = (time.perf_counter() - begun) / len(sizes)
+        asked = {} if counter is None else {"queries_per_image": counter.queries / len(self.images.y) / len(sizes)}
+        return [
+            (torch.cat(part), {**probe.to_json(), **asked}, seconds) for part, probe in zip(parts, probes, strict=True)
+        ]
+
+    def _asked(self) -> tuple[nn.Module, int, Counted | None]:
+        """Return the model that is handed to the attack, the copies of each image, and what counts queries."""
+        victim = self.victim
+        if self.attack.needs != "queries":
+            return victim.model, victim.samples, None
+        counter = Counted(victim.model)
+        return (Averaged(counter, victim.samples) if victim.samples > 1 else counter), 1, counter
+
+    def _seed(self, eps: float, start: int) -> int:
+        """Key the attack's random numbers: never by the defense, so that one gray-box set serves all."""
+        identity = self.setting.identity
+        who = [identity["dataset"]["label"], identity["classifier"]["label"], self.attack.spec.label]
+        return keyed_seed("attack", *who, eps, start, identity["seed"])
 
 
-def _seed(group: Group, attack: Attack, eps: float, start: int) -> int:
-    """Key the attack's random numbers: never by the defense, so that one gray-box set serves all."""
-    who = [group.identity["dataset"]["label"], group.identity["classifier"]["label"], attack.spec.label]
-    return keyed_seed("attack", *who, eps, start, group.identity["seed"])
-
-
-def _write(store: Store, made: AdversarialSet, attack: Mapping[str, Any]) -> None:
-    path = _path(store, made.key)
-    facts = {"sha256": made.sha256, "probes": made.probes, "seconds": made.seconds, "attack": attack}
-    with replacing(path) as partial:
+def write(store: Store, made: AdversarialSet) -> None:
+    """Keep a set beside the results."""
+    facts = {"sha256": made.sha256, "probes": made.probes, "seconds": made.seconds, "attack": made.attack}
+    with replacing(_path(store, made.key)) as partial:
         save_file({"x_adv": made.x_adv}, partial, metadata={"facts": json.dumps(facts)})
 
 
@@ -136,7 +127,7 @@ def read(store: Store, key: str) -> AdversarialSet | None:
     try:
         with safe_open(path, "pt") as stored:
             facts, x_adv = json.loads(stored.metadata()["facts"]), stored.get_tensor("x_adv")
-        if _pixels_digest(x_adv) != facts["sha256"]:
+        if pixels_digest(x_adv) != facts["sha256"]:
             raise ValueError("its pixels do not have the digest it states")
         return AdversarialSet(key, facts["sha256"], x_adv, facts["probes"], facts["seconds"])
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
@@ -148,5 +139,6 @@ def _path(store: Store, key: str) -> Path:
     return store.adversarial / f"{key[:16]}.safetensors"
 
 
-def _pixels_digest(x: Tensor) -> str:
+def pixels_digest(x: Tensor) -> str:
+    """Return the SHA-256 of an image tensor's bytes."""
     return hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest()

@@ -1,51 +1,29 @@
-"""What a run consists of: cells, each with its key, in groups that share adversarial images."""
+"""What a run consists of: cells, each with its key. Plain data, which goes to any process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
-from purification_bench.attacks.base import Attack
-from purification_bench.attacks.protocol import PROTOCOLS, STANDARD, Protocol
-from purification_bench.attacks.threat import AttackSpec
-from purification_bench.benchmark.assets.classifiers import Classifier
-from purification_bench.benchmark.assets.data import ImageDataset, Images
-from purification_bench.defenses.base import Defense
+from purification_bench.attacks.threat import PlannedAttack
 from purification_bench.defenses.spec import Spec
 from purification_bench.leaderboard.results.canonical import digest
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One defense on one dataset before one classifier, loaded; or why it could not be made."""
+class Setting:
+    """What cells share that share adversarial images: data set, classifier, protocol, images, seed, batch plan."""
 
-    spec: Spec
-    defense: Defense | None
-    failure: str | None
+    dataset: Spec
+    classifier: Spec
+    protocol: str
+    n: int
+    seed: int
+    batch_size: int
     identity: Mapping[str, Any]
-    facts: Mapping[str, Any]
-    draws: int
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One defense under one attack at one size (or on clean images, or timed): one result file."""
-
-    identity: Mapping[str, Any]
-    subject: Subject
-    attack: Attack | None = None
-    spec: AttackSpec | None = None
-    stand_in: Defense | None = None
-    """The cheaper form of the defense that is attacked in its place."""
-    substitute: Classifier | None = None
-    """The classifier that is attacked in place of the judged one."""
-
-    @property
-    def eps(self) -> float:
-        """The attack's size in pixel units; 0 for clean images."""
-        return self.spec.threat.eps if self.spec else 0.0
+    """What the adversarial images depend on besides the attack."""
 
     @cached_property
     def key(self) -> str:
@@ -53,43 +31,81 @@ class Cell:
         return digest(self.identity)
 
     @property
-    def kind(self) -> str:
-        """``accuracy`` or ``latency``."""
-        return str(self.identity["kind"])
+    def where(self) -> str:
+        """Data set and classifier, for people."""
+        return f"{self.dataset.label}, {self.classifier.label}"
 
 
 @dataclass(frozen=True)
-class Group:
-    """The cells that share a dataset and a classifier, and so their adversarial images."""
+class Judged:
+    """A defense that is judged: what it is made from, what its key holds, what it declares."""
 
-    dataset: ImageDataset
-    images: Images
-    classifier: Classifier
+    spec: Spec
     identity: Mapping[str, Any]
-    """What the adversarial images depend on besides the attack: dataset, classifier, n, seed, batch plan."""
-    subjects: Sequence[Subject]
-    cells: Sequence[Cell]
-    protocol: Protocol = PROTOCOLS[STANDARD]
+    facts: Mapping[str, Any]
+    """What a reader of its results needs besides: the mark, the declared flags, how its weights came about."""
+    draws: int
+    """Independent draws of each image for choosing the worst attack, and as many for reporting."""
+    undefended: bool = False
+
+    @property
+    def stochastic(self) -> bool:
+        """Two passes over one image differ, as it declares."""
+        return bool(self.facts["stochastic"])
+
+    @property
+    def passes(self) -> int:
+        """How often each image is purified for one verdict."""
+        return 2 * self.draws if self.stochastic else 1
 
 
-def by_attack(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Put together the cells that one run of an attack serves: any defense's, if it sees none; else one defense's."""
-    found: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in cells:
-        if cell.spec is not None:
-            seen = cell.subject.spec.label if cell.spec.sees_defense else ""
-            found.setdefault((cell.spec.attack.label, cell.spec.estimator, seen), []).append(cell)
-    return list(found.values())
+@dataclass(frozen=True)
+class AccuracyCell:
+    """One defense under one attack at one size, or on clean images: one result file."""
+
+    setting: Setting
+    defense: Judged
+    attack: PlannedAttack | None
+    identity: Mapping[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of the identity."""
+        return digest(self.identity)
+
+    @property
+    def eps(self) -> float:
+        """The attack's size in pixel units; 0 for clean images."""
+        return self.attack.eps if self.attack else 0.0
+
+    @property
+    def seen(self) -> str:
+        """Label of the defense that the images depend on; empty where one set serves all."""
+        return self.defense.spec.label if self.attack and self.attack.of.depends_on_defense else ""
 
 
-@dataclass
+@dataclass(frozen=True)
+class LatencyCell:
+    """One defense, timed: one result file."""
+
+    setting: Setting
+    defense: Judged
+    batch: int
+    """Images in a batch when images/s is measured."""
+    identity: Mapping[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of the identity."""
+        return digest(self.identity)
+
+
+Cell: TypeAlias = AccuracyCell | LatencyCell
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything a run would do."""
 
-    groups: list[Group] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def cells(self) -> list[Cell]:
-        """All cells of all groups."""
-        return [cell for group in self.groups for cell in group.cells]
+    cells: tuple[Cell, ...]
+    warnings: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from purification_bench.attacks.protocol import STANDARD
-from purification_bench.attacks.threat import ADAPTIVE, THREATS
+from purification_bench.attacks.threat import THREATS, spelled_out, threat_words
 from purification_bench.benchmark.paths import PRESETS
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.spec import parse_number
@@ -239,12 +239,11 @@ def _checked(key: str, value: Any, source: str) -> Any:
 
 
 def _threats(words: list[str], source: str) -> tuple[str, ...]:
-    valid = [*THREATS, "adaptive"]
+    valid = threat_words()
     for word in words:
         if word not in valid:
             raise unknown_name(f"threat in {source}:", word, valid)
-    spelled = [name for word in words for name in (ADAPTIVE if word == "adaptive" else (word,))]
-    return tuple(name for name in THREATS if name in spelled)
+    return spelled_out(words)
 
 
 def _tables(key: str, value: Any, source: str) -> list[tuple[str, Any]]:

@@ -1,106 +1,126 @@
-"""How long a plan would take, from a short probe of this machine."""
+"""How long a plan would take, from what images have cost before; what nobody has timed is tried on a few images."""
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
 
-from purification_bench.attacks import views
-from purification_bench.attacks.probes import gradient_shares
 from purification_bench.attacks.seeding import seeded
-from purification_bench.benchmark.environment import synchronise
-from purification_bench.benchmark.run.cells import Cell, Group, Plan, Subject, by_attack
+from purification_bench.benchmark.registries import ATTACKS
+from purification_bench.benchmark.run.cells import AccuracyCell, Cell, LatencyCell, Setting
+from purification_bench.benchmark.run.costs import Costs, asked_by, attacking, classifying, purifying
 from purification_bench.benchmark.run.latency import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP, WARM_UP_SECONDS
+from purification_bench.benchmark.run.units import AttackUnit, LatencyUnit, Unit, units_of
+from purification_bench.benchmark.run.workbench import Workbench
+from purification_bench.defenses.spec import Spec
 
-PROBE_IMAGES = 50
-SLOW = 0.05
-"""Seconds for one image from which on a defense is probed with few."""
+TRIED_IMAGES, TRIES = 8, 3
+BACKWARD = 3.0
+"""A gradient through a model, in passes of it, where nobody has timed one."""
 
 
-def seconds(plan: Plan, missing: Sequence[Cell], device: torch.device) -> float:
-    """Return the estimated seconds for the cells in ``missing``."""
-    due = {cell.key for cell in missing}
-    total = 0.0
-    for group in plan.groups:
-        cells = [cell for cell in group.cells if cell.key in due]
-        if cells:
-            total += _group_seconds(group, cells, device)
-    return total
+@dataclass
+class Estimator:
+    """Adds up seconds, from the first of ``known`` that has each of them.
+
+    Parameters
+    ----------
+    workbench:
+        What is tried that nobody has timed; it loads what it tries.
+    """
+
+    known: Sequence[Costs]
+    workbench: Workbench
+    tried: dict[str, float] = field(default_factory=dict)
+    """Seconds by key, for what had to be tried."""
+
+    def seconds(self, cells: Sequence[Cell]) -> float:
+        """Return the estimated seconds for ``cells``."""
+        units = units_of(cells)
+        total = sum(map(self._unit, units))
+        return total + sum(self._judging(cell) for cell in _first_of_each_defense(cells))
+
+    def _unit(self, unit: Unit) -> float:
+        if isinstance(unit, LatencyUnit):
+            return sum(map(self._timing, unit.cells))
+        if isinstance(unit, AttackUnit):
+            return self._attack(unit) + sum(map(self._judging, unit.cells))
+        return 0.0  # clean images are judged once, whether their cell is missing or not
+
+    def _judging(self, cell: Cell) -> float:
+        setting = cell.setting
+        one = self._purify(setting, cell.defense.spec) + self._classify(setting)
+        return one * setting.n * cell.defense.passes
+
+    def _attack(self, unit: AttackUnit) -> float:
+        """Return the seconds of one attack at all sizes of a unit."""
+        cell = unit.cells[0]
+        use = cell.attack
+        if use is None or use.file is not None:
+            return 0.0
+        attack = ATTACKS.create(use.attack)
+        asked, times = asked_by(attack)
+        sizes = 1 if attack.shares_sizes and not cell.seen else len({each.eps for each in unit.cells})
+        return self._asking(cell, asked) * times * use.eot_samples * sizes * cell.setting.n
+
+    def _asking(self, cell: AccuracyCell, asked: str) -> float:
+        setting, use = cell.setting, cell.attack
+        estimator = use.of.estimator if use else ""
+        known = self._known(attacking(setting.classifier.label, estimator, cell.seen, asked))
+        if known is not None:
+            return known
+        passes = self._classify(setting)
+        if cell.seen and use:
+            passes += self._purify(setting, use.stand_in or cell.defense.spec)
+        return passes if asked == "query" else BACKWARD * passes
+
+    def _timing(self, cell: LatencyCell) -> float:
+        one = self._purify(cell.setting, cell.defense.spec) + self._classify(cell.setting)
+        calls = min(MAX_CALLS, max(MIN_CALLS, MAX_SECONDS / max(one, 1e-6)))
+        return 2 * one * calls + min(WARM_UP * one, WARM_UP_SECONDS) + 3 * one * cell.batch
+
+    def _classify(self, setting: Setting) -> float:
+        key = classifying(setting.classifier.label)
+        known = self._known(key)
+        return self._try(key, setting, self.workbench.classifier(setting)) if known is None else known
+
+    def _purify(self, setting: Setting, spec: Spec) -> float:
+        key = purifying(spec.label)
+        known = self._known(key)
+        if known is None:
+            return self._try(key, setting, lambda x: self.workbench.defense(setting, spec).purify(x))
+        return known
+
+    def _known(self, key: str) -> float | None:
+        if key in self.tried:
+            return self.tried[key]
+        return next((seconds for costs in self.known if (seconds := costs.of(key)) is not None), None)
+
+    @torch.no_grad()
+    def _try(self, key: str, setting: Setting, call: Callable[[torch.Tensor], object]) -> float:
+        """Time a call on a few images: the median of several; nothing for one that fails, as its rows will say."""
+        x = self.workbench.images(setting).x[:TRIED_IMAGES].to(self.workbench.device)
+        spent = []
+        with seeded(0, x.device):
+            for _ in range(TRIES):
+                begun = time.perf_counter()
+                try:
+                    call(x.clone())
+                except Exception:
+                    break
+                spent.append((time.perf_counter() - begun) / len(x))
+        self.tried[key] = statistics.median(spent) if spent else 0.0
+        return self.tried[key]
+
+
+def _first_of_each_defense(cells: Sequence[Cell]) -> list[Cell]:
+    return list({(cell.setting.key, cell.defense.spec.label): cell for cell in cells}.values())
 
 
 def in_words(seconds: float) -> str:
     """Return a duration for people."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _group_seconds(group: Group, cells: Sequence[Cell], device: torch.device) -> float:
-    x, y = (part[:PROBE_IMAGES].to(device) for part in group.images)
-    total = sum(_attack_seconds(group, together, x, y, device) for together in by_attack(cells))
-    for subject in {cell.subject.spec.label: cell.subject for cell in cells}.values():
-        if subject.defense is not None:
-            total += _defense_seconds(group, subject, [cell for cell in cells if cell.subject is subject], x, device)
-    return total
-
-
-def _attack_seconds(group: Group, cells: Sequence[Cell], x: Tensor, y: Tensor, device: torch.device) -> float:
-    """Return the seconds of one attack at all sizes of ``cells``, which share it."""
-    attack, spec, defense = cells[0].attack, cells[0].spec, cells[0].stand_in or cells[0].subject.defense
-    if attack is None or spec is None or (spec.sees_defense and defense is None):
-        return 0.0
-    model: nn.Module = cells[0].substitute or group.classifier
-    if spec.sees_defense and defense is not None and attack.needs != "decoder":  # decoding costs next to nothing
-        model = views.view(spec.estimator, group.classifier, defense, 0)
-        few = 4 if _timed(lambda: _judge(group, defense, x[:1]), device) > SLOW else len(y)
-        x, y = x[:few], y[:few]
-    if attack.needs == "queries":
-        once, times = _timed(lambda: _judge(group, defense, x), device), getattr(attack, "queries", 1)
-    else:
-        once, times = _timed(lambda: _gradient(model, x, y), device), attack.gradients_per_image
-    runs = 1 if attack.shares_sizes and not spec.sees_defense else len({cell.eps for cell in cells})
-    return once / len(y) * times * spec.eot_samples * runs * len(group.images.y)
-
-
-def _gradient(model: nn.Module, x: Tensor, y: Tensor) -> None:
-    with seeded(0, x.device):
-        try:
-            gradient_shares(model, x, y)
-        except Exception:  # its rows will say why
-            return
-
-
-def _defense_seconds(group: Group, subject: Subject, cells: Sequence[Cell], x: Tensor, device: torch.device) -> float:
-    def purify_and_classify(images: Tensor) -> float:
-        return _timed(lambda: _judge(group, subject.defense, images), device)
-
-    single = purify_and_classify(x[:1])
-    few = x if single < SLOW else x[:4]
-    one = purify_and_classify(few) / len(few)
-    passes = 2 * subject.draws if subject.facts["stochastic"] else 1
-    judged = 1 + sum(cell.attack is not None for cell in cells)
-    total = one * len(group.images.y) * passes * judged
-    for cell in cells:
-        if cell.kind == "latency":
-            calls = min(MAX_CALLS, max(MIN_CALLS, MAX_SECONDS / single))
-            total += 2 * single * calls + min(WARM_UP * single, WARM_UP_SECONDS) + 3 * one * cell.identity["batch"]
-    return total
-
-
-@torch.no_grad()
-def _judge(group: Group, defense: Any, x: Tensor) -> None:
-    with seeded(0, x.device):
-        try:
-            group.classifier(defense.purify(x.clone()))
-        except Exception:  # a failing defense costs nothing, and its rows will say why
-            return
-
-
-def _timed(call: Callable[[], Any], device: torch.device) -> float:
-    call()
-    begun = time.perf_counter()
-    call()
-    synchronise(device)
-    return time.perf_counter() - begun

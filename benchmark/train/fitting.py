@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from purification_bench.attacks import guard
 from purification_bench.benchmark.assets.classifiers import Classifier, Recipe, augment
 from purification_bench.benchmark.assets.data import Images
-from purification_bench.benchmark.keys import keyed_seed
 from purification_bench.benchmark.registries import ATTACKS
+from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.benchmark.train.precision import InPrecision
 from purification_bench.benchmark.train.pruning import Pruning
 

@@ -24,9 +24,9 @@ from purification_bench.benchmark.assets.data import ImageDataset, Images
 from purification_bench.benchmark.assets.loading import training_spec
 from purification_bench.benchmark.assets.weight_files import Storage
 from purification_bench.benchmark.environment import versions
-from purification_bench.benchmark.keys import keyed_seed
 from purification_bench.benchmark.paths import cache_dir
 from purification_bench.benchmark.registries import CLASSIFIERS, DEFENSES
+from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.benchmark.train.fitting import fit_classifier
 from purification_bench.benchmark.train.precision import autocast
 from purification_bench.benchmark.train.training_sets import AdversarialSets, Target

@@ -17,9 +17,9 @@ from purification_bench.attacks import guard
 from purification_bench.attacks.base import Attack
 from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import Images
-from purification_bench.benchmark.keys import keyed_seed
 from purification_bench.benchmark.paths import cache_dir
 from purification_bench.benchmark.registries import ATTACKS
+from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.benchmark.train.precision import InPrecision, autocast
 from purification_bench.defenses.base import Split
 from purification_bench.defenses.errors import UserError

@@ -88,6 +88,7 @@ class Result:
     probes: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, Any] | None = None
+    declared: Mapping[str, Any] = field(default_factory=dict)
     adversarial_set: Mapping[str, str] | None = None
     """Key and SHA-256 of the file that holds this cell's x_adv."""
 

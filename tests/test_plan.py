@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from purification_bench.benchmark.registries import DEFENSES
-from purification_bench.benchmark.run import config, grid
+from purification_bench.benchmark.run import config
+from purification_bench.benchmark.run.cells import LatencyCell
+from purification_bench.benchmark.run.plan import plan
 from purification_bench.defenses.errors import UserError
 
+MACHINE = {"device": "cpu", "device_name": "a processor", "threads": 2}
 FLAGS = {
     "datasets": ["shapes"], "classifiers": ["matched"], "defenses": ["median"], "references": ["none"],
     "attacks": ["fgsm", "pgd[steps=3]"], "eps": [0.1, 0.3], "n": 8, "latency": False,
@@ -16,10 +18,10 @@ FLAGS = {
 
 
 def keys(**changes) -> dict[tuple[str, str | None, float], str]:
-    plan = grid.plan(config.load("quick", None, {**FLAGS, **changes}), torch.device("cpu"), None, None)
+    planned = plan(config.load("quick", None, {**FLAGS, **changes}), MACHINE)
     return {
-        (cell.subject.spec.label, cell.attack.spec.label if cell.attack else None, cell.eps): cell.key
-        for cell in plan.cells
+        (cell.defense.spec.label, cell.attack.attack.label if cell.attack else None, cell.eps): cell.key
+        for cell in planned.cells
     }
 
 
@@ -55,8 +57,8 @@ def test_a_new_version_is_a_new_key(monkeypatch):
 
 
 def test_latency_is_keyed_by_the_machine():
-    plan = grid.plan(config.load("quick", None, {**FLAGS, "latency": True}), torch.device("cpu"), None, None)
-    timed = [cell for cell in plan.cells if cell.kind == "latency"]
+    planned = plan(config.load("quick", None, {**FLAGS, "latency": True}), MACHINE)
+    timed = [cell for cell in planned.cells if isinstance(cell, LatencyCell)]
     assert [cell.identity["machine"]["device"] for cell in timed] == ["cpu", "cpu"]
 
 

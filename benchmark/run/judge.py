@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.environment import synchronise
-from purification_bench.benchmark.keys import keyed_seed
+from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
 from purification_bench.leaderboard.results.result import Verdicts
 
 ROUNDING = 1e-6
 """How far beyond [0, 1] rounding may carry a purified pixel."""
 
+Advance = Callable[[int], None]
+
 
 class DefenseError(RuntimeError):
     """A defense returned something that is no batch of images."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Judgement:
+    """What judging a set of images gave."""
+
+    verdicts: Verdicts
+    seconds: dict[str, float]
+    """Spent in ``purify`` and in ``classify``."""
+    purified: Tensor
+    """The first batch as the first draw purified it."""
+
+
+@dataclass(frozen=True)
 class Judge:
     """A defense before a classifier, ready to judge images.
 
@@ -43,16 +57,15 @@ class Judge:
     device: torch.device
     box: bool = True
     """Purified images must lie in [0, 1]."""
-    seconds: dict[str, float] = field(default_factory=lambda: {"purify": 0.0, "classify": 0.0})
-    first_batch: Tensor | None = None
-    """The first images judged last, as they were purified then."""
 
-    def verdicts(self, x: Tensor, y: Tensor, advance: Callable[[int], None] = lambda _: None) -> Verdicts:
-        """Return how often each image is classified right; ``advance`` is told of every batch done."""
-        chosen = self._count(x, y, range(self.draws), advance)
+    def judge(self, x: Tensor, y: Tensor, advance: Advance = lambda _: None) -> Judgement:
+        """Count how often each image is classified right; ``advance`` is told of every batch done."""
+        clock = _Clock(self.device)
+        chosen, purified = self._count(x, y, range(self.draws), clock, advance)
         if not self.stochastic:
-            return Verdicts(1, chosen, chosen)
-        return Verdicts(self.draws, chosen, self._count(x, y, range(self.draws, 2 * self.draws), advance))
+            return Judgement(Verdicts(1, chosen, chosen), clock.seconds, purified)
+        reported, _ = self._count(x, y, range(self.draws, 2 * self.draws), clock, advance)
+        return Judgement(Verdicts(self.draws, chosen, reported), clock.seconds, purified)
 
     @torch.no_grad()
     def purify(self, x: Tensor, start: int, draw: int) -> Tensor:
@@ -63,30 +76,47 @@ class Judge:
         check_purified(given, purified, self.box)
         return purified
 
-    @property
-    def passes(self) -> int:
-        """How often each image is purified for its verdict."""
-        return 2 * self.draws if self.stochastic else 1
-
     @torch.no_grad()
-    def _count(self, x: Tensor, y: Tensor, draws: range, advance: Callable[[int], None]) -> np.ndarray[Any, Any]:
-        right = torch.zeros(len(y), dtype=torch.uint8)
+    def _count(
+        self, x: Tensor, y: Tensor, draws: range, clock: _Clock, advance: Advance
+    ) -> tuple[NDArray[np.uint8], Tensor]:
+        """Return each image's count of right draws, and the first batch as it was purified."""
+        right, first = torch.zeros(len(y), dtype=torch.uint8), x[:0]
         for draw in draws:
             for start in range(0, len(y), self.batch):
                 part = slice(start, start + self.batch)
-                begun = time.perf_counter()
-                purified = self.purify(x[part], start, draw)
-                if draw == start == 0:
-                    self.first_batch = purified
-                synchronise(self.device)
-                purified_at = time.perf_counter()
-                with seeded(keyed_seed("classifier", draw, start, self.seed), self.device):
+                with clock.running("purify"):
+                    purified = self.purify(x[part], start, draw)
+                if (draw, start) == (draws[0], 0):
+                    first = purified
+                with clock.running("classify"), seeded(self._classifier_seed(draw, start), self.device):
                     predicted = self.classifier(purified).argmax(dim=1).cpu()
                 right[part] += predicted == y[part]
-                self.seconds["purify"] += purified_at - begun
-                self.seconds["classify"] += time.perf_counter() - purified_at
                 advance(len(predicted))
-        return right.numpy()
+        return right.numpy(), first
+
+    def _classifier_seed(self, draw: int, start: int) -> int:
+        return keyed_seed("classifier", draw, start, self.seed)
+
+
+class _Clock:
+    """Adds up the seconds of each phase."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = {"purify": 0.0, "classify": 0.0}
+        self._phase, self._begun = "", 0.0
+
+    def running(self, phase: str) -> _Clock:
+        self._phase = phase
+        return self
+
+    def __enter__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        synchronise(self.device)
+        self.seconds[self._phase] += time.perf_counter() - self._begun
 
 
 def check_purified(x: Tensor, purified: Any, box: bool = True) -> None:

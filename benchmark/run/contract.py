@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from purification_bench.attacks.seeding import seeded
-from purification_bench.benchmark.keys import keyed_seed
-from purification_bench.benchmark.run.evaluate import Judge
+from purification_bench.benchmark.run.judge import Judge
+from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
 
 IMAGES = 16

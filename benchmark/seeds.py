@@ -1,18 +1,10 @@
-"""Digests of files, and random seeds keyed by what they are for."""
+"""Random seeds, keyed by what they are for."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 from purification_bench.leaderboard.results.canonical import digest
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def keyed_seed(*parts: Any) -> int:

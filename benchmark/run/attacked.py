@@ -1,0 +1,247 @@
+"""A unit of one attack: its images made or read once, then every cell that shares them is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from purification_bench.attacks import planted, views
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.probes import gradient_shares
+from purification_bench.attacks.seeding import seeded
+from purification_bench.attacks.submitted import Submission, Submitted
+from purification_bench.attacks.threat import PlannedAttack
+from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.registries import ATTACKS
+from purification_bench.benchmark.run import adversarial
+from purification_bench.benchmark.run.adversarial import AdversarialSet, Assault, Victim
+from purification_bench.benchmark.run.cells import AccuracyCell, Setting
+from purification_bench.benchmark.run.identity import attack_identity
+from purification_bench.benchmark.run.judge import Advance, Judge, Judgement
+from purification_bench.benchmark.run.made import CellResult, Made, result_of
+from purification_bench.benchmark.run.progress import Progress
+from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench, reason
+from purification_bench.benchmark.seeds import keyed_seed
+from purification_bench.defenses.errors import UserError
+from purification_bench.leaderboard.results.canonical import digest
+from purification_bench.leaderboard.results.result import Verdicts
+from purification_bench.leaderboard.results.store import Store
+
+GRADIENT_IMAGES = 500
+"""Clean images whose gradients are probed."""
+PLANTED_IMAGES = 16
+"""Images that an adversarial example is planted beside."""
+EXAMPLES = 8
+"""Images kept beside each result for the gallery."""
+
+
+@dataclass(frozen=True)
+class AttackRun:
+    """One run of one attack, and the cells that it serves.
+
+    Parameters
+    ----------
+    store:
+        Where sets are read from that are there already; None: all are made anew.
+    """
+
+    cells: tuple[AccuracyCell, ...]
+    workbench: Workbench
+    store: Store | None
+    progress: Progress
+
+    def results(self) -> Iterator[Made]:
+        """Yield each set as it is made, then each cell's result."""
+        try:
+            victim = self._victim()
+        except CannotBeJudgedError as error:
+            yield from (self._failed(cell, str(error)) for cell in self.cells)
+            return
+        sets: dict[float, AdversarialSet | Exception] = {}
+        for eps, made, is_new in self._sets(victim):
+            sets[eps] = made
+            if is_new and isinstance(made, AdversarialSet):
+                yield made
+        for cell in self.cells:
+            of_its_size = sets[cell.eps]
+            if isinstance(of_its_size, Exception):
+                yield self._failed(cell, f"attack failed: {reason(of_its_size)}")
+            else:
+                yield self._judged(cell, of_its_size, victim)
+
+    @cached_property
+    def _setting(self) -> Setting:
+        return self.cells[0].setting
+
+    @cached_property
+    def _use(self) -> PlannedAttack:
+        """What the cells share of their attack: all but its size."""
+        return attack_of(self.cells[0])
+
+    @cached_property
+    def _images(self) -> Images:
+        return self.workbench.images(self._setting)
+
+    @cached_property
+    def _attack(self) -> Attack:
+        if self._use.file is not None:
+            return Submitted(Submission.read(Path(self._use.file)), self._images.x)
+        made: Attack = ATTACKS.create(self._use.attack)
+        return made
+
+    def _victim(self) -> Victim:
+        """Return what the attacker sees; raise ``CannotBeJudgedError`` where there is none."""
+        use, bench = self._use, self.workbench
+        if not use.of.depends_on_defense:
+            substitute = bench.substitute(self._setting, use.substitute) if use.substitute else None
+            return Victim(substitute or bench.classifier(self._setting), use.batch)
+        defense = bench.defense(self._setting, use.stand_in or self.cells[0].defense.spec)
+        seed = self._seed_of_one_draw(self.cells[0].defense.spec.label)
+        model = views.view(use.threat, bench.classifier(self._setting), defense, seed)
+        return Victim(model, use.batch, use.eot_samples, seen=True)
+
+    def _seed_of_one_draw(self, defense: str) -> int:
+        return keyed_seed("frozen", defense, self._setting.seed)
+
+    def _sets(self, victim: Victim) -> Iterator[tuple[float, AdversarialSet | Exception, bool]]:
+        """Yield, for each size, its set or what the attack raised, and whether it is new."""
+        identities = {cell.eps: attack_identity(attack_of(cell)) for cell in self.cells}
+        keys = {eps: self._set_key(described) for eps, described in identities.items()}
+        stored = {eps: adversarial.read(self.store, key) if self.store else None for eps, key in keys.items()}
+        yield from ((eps, known, False) for eps, known in stored.items() if known is not None)
+        missing = [eps for eps, known in stored.items() if known is None]
+        with self._progress(victim, missing) as advance:
+            assault = Assault(self._attack, victim, self._images, self._setting, self.workbench.device, advance)
+            for sizes in assault.sizes_together(missing):
+                yield from self._made(assault, sizes, keys, identities)
+
+    def _made(
+        self,
+        assault: Assault,
+        sizes: Sequence[float],
+        keys: Mapping[float, str],
+        identities: Mapping[float, Mapping[str, Any]],
+    ) -> Iterator[tuple[float, AdversarialSet | Exception, bool]]:
+        try:
+            attacked = assault.run(sizes)
+        except Exception as error:
+            yield from ((eps, error, True) for eps in sizes)
+            return
+        for eps, (x_adv, probes, seconds) in zip(sizes, attacked, strict=True):
+            sha256 = adversarial.pixels_digest(x_adv)
+            yield eps, AdversarialSet(keys[eps], sha256, x_adv, probes, seconds, identities[eps]), True
+
+    def _progress(self, victim: Victim, sizes: Sequence[float]) -> AbstractContextManager[Advance]:
+        use = self._use
+        against = f" ({use.threat}) against {self.cells[0].defense.spec.label}" if victim.seen else ""
+        runs = 1 if self._attack.shares_sizes and not victim.seen else len(sizes)
+        text = f"{self._setting.where}: {use.attack.label}{against}"
+        return self.progress.task(text, len(self._images.y) * runs)
+
+    def _set_key(self, attack: Mapping[str, Any]) -> str:
+        """Return the digest of what a set depends on: of no defense, where none is seen."""
+        cell = self.cells[0]
+        seen = {"defense": cell.defense.identity, "batch": cell.identity["batch"]} if cell.seen else {}
+        return digest({**self._setting.identity, **seen, "attack": attack})
+
+    def _judged(self, cell: AccuracyCell, made: AdversarialSet, victim: Victim) -> Made:
+        """Judge one cell on its images."""
+        bench = self.workbench
+        try:
+            clean = bench.on_clean(cell.setting, cell.defense, self.progress)
+            judge = bench.judge(cell.setting, cell.defense)
+            judgement = self._verdicts(cell, judge, made, victim.batch)
+            probes = self._probes(cell, made, victim)
+        except (CannotBeJudgedError, UserError) as error:
+            return self._failed(cell, str(error))
+        except Exception as error:
+            return self._failed(cell, reason(error))
+        result = result_of(
+            bench,
+            cell,
+            clean=clean.verdicts,
+            adversarial=judgement.verdicts,
+            probes={**probes, **clean.contract},
+            seconds={**judgement.seconds, "attack": made.seconds},
+            adversarial_set={"key": made.key, "sha256": made.sha256},
+        )
+        return CellResult(result, self._examples(judge, judgement, made.x_adv[:EXAMPLES]))
+
+    def _verdicts(self, cell: AccuracyCell, judge: Judge, made: AdversarialSet, batch: int) -> Judgement:
+        if self._use.of.judged_on_view:
+            return self._on_the_view(judge, made.x_adv, batch)
+        text = f"{cell.setting.where}: {judge.label} under {self._use.attack.label} {cell.eps:g}"
+        with self.progress.task(text, len(made.x_adv) * cell.defense.passes) as advance:
+            return judge.judge(made.x_adv, self._images.y, advance)
+
+    @torch.no_grad()
+    def _on_the_view(self, judge: Judge, x_adv: Tensor, batch: int) -> Judgement:
+        """Judge under the very randomness that was attacked, in the attack's batches."""
+        model = views.view(self._use.threat, judge.classifier, judge.defense, self._seed_of_one_draw(judge.label))
+        batches = zip(x_adv.split(batch), self._images.y.split(batch), strict=True)
+        right = [model(x.to(judge.device)).argmax(dim=1).cpu() == y for x, y in batches]
+        bits = torch.cat(right).to(torch.uint8).numpy()
+        return Judgement(Verdicts(1, bits, bits), {"purify": 0.0, "classify": 0.0}, x_adv[:0])
+
+    def _probes(self, cell: AccuracyCell, made: AdversarialSet, victim: Victim) -> dict[str, float]:
+        """Return what the attack left behind for the audit."""
+        if self._attack.needs != "gradient":
+            return dict(made.probes)
+        gradients = self.workbench.once_for(cell, "gradients", lambda: self._gradients(victim))
+        return {**made.probes, **gradients, **self._planted(cell, victim)}
+
+    def _gradients(self, victim: Victim) -> dict[str, float]:
+        """Say how many of the gradients on the first clean images are useless to any attack."""
+        x, y = (part[:GRADIENT_IMAGES] for part in self._images)
+        counts, device = np.zeros(2), self.workbench.device
+        with seeded(keyed_seed("gradients", self._setting.seed), device):
+            for images, labels in zip(x.split(victim.batch), y.split(victim.batch), strict=True):
+                counts += gradient_shares(victim.model, images.to(device), labels.to(device))
+        shares = counts / len(y)
+        return {"zero_gradient_share": float(shares[0]), "non_finite_gradient_share": float(shares[1])}
+
+    def _planted(self, cell: AccuracyCell, victim: Victim) -> dict[str, float]:
+        """Say whether the true gradient leads, at the mark, to examples that are known to be there."""
+        bench, attack = self.workbench, self._attack
+        last = planted.last_layer(bench.classifier(cell.setting))
+        at_mark = cell.eps == bench.mark(cell.setting)
+        if last is None or not (self._use.of.gradient == "true" and attack.probes_planted and at_mark):
+            return {}
+        x = self._images.x[:PLANTED_IMAGES].to(bench.device)
+        seed = keyed_seed("planted", cell.setting.seed)
+        return planted.found(attack, victim.model, last, x, cell.eps, seed, victim.samples)
+
+    def _examples(self, judge: Judge, judgement: Judgement, x_adv: Tensor) -> dict[str, NDArray[np.uint8]] | None:
+        """Return the first images, clean, attacked and purified."""
+        purified = judgement.purified
+        if len(purified) < len(x_adv):  # judged on the view, or in small batches
+            try:
+                purified = judge.purify(x_adv, 0, 0)
+            except Exception:  # the cell's own result says why
+                return None
+        images = {"clean": self._images.x[:EXAMPLES], "adversarial": x_adv, "purified": purified[:EXAMPLES]}
+        return {name: _pixels(x) for name, x in images.items()}
+
+    def _failed(self, cell: AccuracyCell, why: str) -> CellResult:
+        return CellResult(result_of(self.workbench, cell, error=why))
+
+
+def attack_of(cell: AccuracyCell) -> PlannedAttack:
+    """Return a cell's attack; raise ``ValueError`` for a cell of clean images."""
+    if cell.attack is None:
+        raise ValueError("a cell of clean images has no attack")
+    return cell.attack
+
+
+def _pixels(x: Tensor) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = (x.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return pixels

@@ -1,0 +1,30 @@
+"""In this process, one unit after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from purification_bench.benchmark.run.compute import compute
+from purification_bench.benchmark.run.made import Made
+from purification_bench.benchmark.run.progress import Progress
+from purification_bench.benchmark.run.units import Unit
+from purification_bench.benchmark.run.workbench import Workbench
+from purification_bench.leaderboard.results.store import Store
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Computes units on one device, with one workbench."""
+
+    workbench: Workbench
+    store: Store | None
+    """Where adversarial sets are read from; None: all are made anew."""
+    progress: Progress
+
+    def run(self, units: Sequence[Unit]) -> Iterator[Made]:
+        """Yield what each unit gives; what no later unit needs is dropped after it."""
+        self.workbench.expect(units)
+        for unit in units:
+            yield from compute(unit, self.workbench, self.store, self.progress)
+            self.workbench.done(unit)

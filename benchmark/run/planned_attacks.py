@@ -1,0 +1,133 @@
+"""The attacks that a plan lets loose on a defense: which, at which sizes, through what, with how many draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from purification_bench.attacks.base import Attack
+from purification_bench.attacks.protocol import PROTOCOLS
+from purification_bench.attacks.threat import PlannedAttack, Threat, threat
+from purification_bench.benchmark.assets.data import ImageDataset
+from purification_bench.benchmark.assets.loading import find_classifier
+from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DEFENSES
+from purification_bench.benchmark.run.cells import Judged, Setting
+from purification_bench.benchmark.run.config import RunConfig
+from purification_bench.benchmark.run.identity import identity
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.spec import Spec
+
+LACKS: Mapping[str, str] = {
+    "differentiable": "it declares that it is not differentiable",
+    "relaxes": "it has no relaxation",
+    "decodes": "it decodes no latent code",
+    "stochastic": "it is deterministic",
+}
+"""What is said of a defense that does not declare what a threat asks of it."""
+
+
+@dataclass(frozen=True)
+class AttackPlanner:
+    """Plans the attacks on the defenses of one data set before one classifier."""
+
+    dataset: ImageDataset
+    classifier: Spec
+    config: RunConfig
+    folders: Sequence[Path]
+    attacks: Mapping[str, Attack]
+    """Every attack of the configuration, made once, by label."""
+    warnings: list[str]
+    """Takes what is left out, and why."""
+
+    def attacks_on(self, defense: Judged, word: str, setting: Setting) -> Iterator[PlannedAttack]:
+        """Yield the attacks on a defense under one threat; none where the threat does not fit it."""
+        kind, name = threat(word), defense.spec.name
+        attacks = [self.attacks[ATTACKS.spec(text).label] for text in self.config.attacks_of(name, word)]
+        if not self._fits(defense, kind, attacks):
+            return
+        stand_in = self._stand_in(defense, kind)
+        substitute, substitute_identity = self._substitute if kind.gradient == "substitute" else (None, None)
+        for attack in attacks:
+            self._check_box(attack)
+            if attack.needs not in kind.gives or (not kind.sees_purifier and not attack.transfers):
+                continue
+            samples = self._samples(defense, kind, attack)
+            batch = max(1, setting.batch_size // samples)  # copies and images together fill the batch
+            for eps in self._sizes(attack, word):
+                yield PlannedAttack(
+                    attack.spec, word, attack.norm, eps, batch, samples, substitute, substitute_identity, stand_in
+                )
+
+    def _fits(self, defense: Judged, kind: Threat, attacks: Sequence[Attack]) -> bool:
+        lacking = next((flag for flag in kind.asks if not defense.facts[flag]), None)
+        if lacking is not None:
+            if kind.gradient == "true" and defense.spec.name not in self._references:
+                self._warn(f"{defense.spec.label} is judged without {kind.word}: {LACKS[lacking]}")
+            return False
+        if not any(attack.needs in kind.gives for attack in attacks):
+            wanted = " or ".join(sorted(kind.gives))
+            self._warn(
+                f"nothing runs under {kind.word}: no attack takes its {wanted}; name one in an [[override]] with "
+                f'threat = "{kind.word}"'
+            )
+            return False
+        return kind.gradient != "substitute" or self._substitute[0] is not None
+
+    def _samples(self, defense: Judged, kind: Threat, attack: Attack) -> int:
+        if not (kind.averages_draws and defense.stochastic and attack.needs in ("gradient", "queries")):
+            return 1
+        return self.config.eot_samples_of(defense.spec.name, kind.word)
+
+    def _check_box(self, attack: Attack) -> None:
+        if attack.leaves_box and PROTOCOLS[self.config.protocol].box:
+            free = ", ".join(name for name, rules in PROTOCOLS.items() if not rules.box)
+            raise UserError(f"attack {attack.spec.label!r} leaves the box [0, 1]: it needs --protocol {free}")
+
+    @property
+    def _references(self) -> set[str]:
+        """Names of the rows that run in every table: what does not fit them is no news."""
+        return {text.partition("[")[0] for text in self.config.references}
+
+    @cached_property
+    def _substitute(self) -> tuple[Spec | None, dict[str, Any] | None]:
+        """The classifier that is attacked in place of the judged one, and its identity; none where it is missing."""
+        spec = CLASSIFIERS.spec(self.config.substitute)
+        try:
+            weights = find_classifier(spec, self.dataset.spec.name, self.folders)
+        except UserError as error:
+            self._warn(f"{self.dataset.spec.label} is judged without transfer: {error}")
+            return None, None
+        return spec, identity(CLASSIFIERS, spec, weights)
+
+    def _stand_in(self, defense: Judged, kind: Threat) -> Spec | None:
+        """Return what is attacked in a defense's place; None where it is attacked as it is."""
+        options = self.config.stand_in_of(defense.spec.name, kind.word)
+        if not kind.sees_purifier or kind.gradient == "none" or not options:
+            return None
+        of_use = DEFENSES.get(defense.spec.name).inference_options
+        for option in sorted(set(options) - of_use):
+            raise UserError(
+                f"a stand-in has the defense's own weights: option {option!r} of {defense.spec.name!r} asks "
+                f"for others. Options of use: {', '.join(sorted(of_use)) or 'none'}"
+            )
+        spec = DEFENSES.spec(defense.spec.name, **{**defense.spec.options, **options})
+        return None if spec.label == defense.spec.label else spec
+
+    def _sizes(self, attack: Attack, word: str) -> tuple[float, ...]:
+        if attack.norm == "l2":
+            if attack.bound is None:
+                raise UserError(f"attack {attack.spec.label!r} of norm l2 states no bound")
+            return (attack.bound,)
+        place = (self.dataset.spec.name, attack.spec.name, word)
+        sizes = self.config.sizes(*place, self.dataset.eps_grid, self.dataset.eps)
+        for warning in map(attack.check, sizes):
+            if warning:
+                self._warn(warning)
+        return sizes
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)

@@ -1,0 +1,75 @@
+"""Units of work: what shares one run of one attack. A unit is plain data, and running it gives results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from purification_bench.benchmark.run.cells import AccuracyCell, Cell, LatencyCell, Setting
+from purification_bench.defenses.spec import Spec
+
+
+@dataclass(frozen=True)
+class CleanUnit:
+    """One defense on clean images."""
+
+    cells: tuple[AccuracyCell, ...]
+
+
+@dataclass(frozen=True)
+class AttackUnit:
+    """One attack under one threat at all its sizes: every defense where it sees none, else the one it sees."""
+
+    cells: tuple[AccuracyCell, ...]
+
+
+@dataclass(frozen=True)
+class LatencyUnit:
+    """The defenses of one setting that are timed together, their calls interleaved."""
+
+    cells: tuple[LatencyCell, ...]
+
+
+Unit: TypeAlias = CleanUnit | AttackUnit | LatencyUnit
+
+
+def units_of(cells: Iterable[Cell]) -> list[Unit]:
+    """Put cells together in units, setting by setting: clean images first, then attack by attack, then latency."""
+    settings: dict[str, list[Cell]] = {}
+    for cell in cells:
+        settings.setdefault(cell.setting.key, []).append(cell)
+    return [unit for together in settings.values() for unit in _of_one_setting(together)]
+
+
+def _of_one_setting(cells: list[Cell]) -> list[Unit]:
+    clean: dict[str, list[AccuracyCell]] = {}
+    attacked: dict[tuple[str, ...], list[AccuracyCell]] = {}
+    timed: dict[int, list[LatencyCell]] = {}
+    for cell in cells:
+        if isinstance(cell, LatencyCell):
+            timed.setdefault(cell.batch, []).append(cell)
+        elif cell.attack is None:
+            clean.setdefault(cell.defense.spec.label, []).append(cell)
+        else:
+            place = cell.attack.attack.label, cell.attack.threat, cell.seen
+            attacked.setdefault(place, []).append(cell)
+    return [
+        *(CleanUnit(tuple(each)) for each in clean.values()),
+        *(AttackUnit(tuple(each)) for each in attacked.values()),
+        *(LatencyUnit(tuple(each)) for each in timed.values()),
+    ]
+
+
+def setting_of(unit: Unit) -> Setting:
+    """Return the setting of a unit's cells."""
+    return unit.cells[0].setting
+
+
+def defenses_of(unit: Unit) -> list[Spec]:
+    """Return the defenses that a unit needs: those it judges, and what is attacked in their place."""
+    needed = {cell.defense.spec.label: cell.defense.spec for cell in unit.cells}
+    for cell in unit.cells:
+        if isinstance(cell, AccuracyCell) and cell.attack and cell.attack.stand_in:
+            needed[cell.attack.stand_in.label] = cell.attack.stand_in
+    return list(needed.values())
