@@ -124,6 +124,6 @@ def test_the_randomised_ensemble_takes_the_draws_of_the_expectation(mnist):
 
 
 def test_without_its_package_the_ensemble_names_the_extra(monkeypatch):
-    monkeypatch.setattr("purification_bench.attacks.ensemble.find_spec", lambda _: None)
+    monkeypatch.setattr("purification_bench.attacks.autoattack.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"purification-bench\[autoattack\]"):
         ATTACKS.create("autoattack").check(0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from purification_bench.attacks.probes import AttackProbe, gradient_shares
+from purification_bench.attacks.traces import AttackProbe, gradient_shares
 from purification_bench.benchmark.run.judge import DefenseError, Judge, check_purified
 from purification_bench.defenses import Defense
 from purification_bench.defenses.none import NoDefense

@@ -9,7 +9,7 @@ from torch import nn
 
 from purification_bench.attacks import guard
 from purification_bench.attacks.base import Attack
-from purification_bench.attacks.catalog import TorchAttack
+from purification_bench.attacks.signed_steps import TorchAttack
 from purification_bench.benchmark.registries import ATTACKS
 
 

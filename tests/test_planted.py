@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from purification_bench.attacks import planted
+from purification_bench.attacks import planted_examples
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.defenses.base import DefendedClassifier, Defense
 from purification_bench.defenses.none import NoDefense
@@ -47,8 +47,8 @@ class Flat(Defense):
 def found_before(defense, mnist, samples=1):
     images, classifier = mnist
     model = DefendedClassifier(classifier, defense).eval()
-    last = planted.last_layer(classifier)
-    return planted.found(ATTACKS.create("pgd"), model, last, images.x[:16], 0.3, 0, samples)
+    last = planted_examples.last_layer(classifier)
+    return planted_examples.search(ATTACKS.create("pgd"), model, last, images.x[:16], 0.3, 0, samples)
 
 
 def test_the_true_gradient_finds_what_chance_does_not(mnist):
@@ -77,5 +77,5 @@ def test_what_keeps_no_example_is_not_asked_for_one(defense, mnist):
 
 def test_the_last_layer_is_the_one_that_gives_the_logits():
     classifier = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    assert planted.last_layer(classifier) is classifier[2]
-    assert planted.last_layer(nn.Flatten()) is None
+    assert planted_examples.last_layer(classifier) is classifier[2]
+    assert planted_examples.last_layer(nn.Flatten()) is None

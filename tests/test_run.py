@@ -51,8 +51,9 @@ def test_a_run_writes_the_leaderboard(run, tmp_path):
     assert (tmp_path / "results" / "figures" / "gallery-shapes-matched-seed0.png").is_file()
 
 
-def test_the_gallery_is_whole_where_batches_are_small(run, tmp_path):
-    run("--batch-size", "4")
+def test_the_gallery_is_whole_where_batches_are_small(run, small_config, tmp_path):
+    small_config.write_text(small_config.read_text().replace("batch_size = 16", "batch_size = 4"))
+    run()
     kept = [np.load(path) for path in (tmp_path / "results" / "examples").glob("*.npz")]
     assert kept
     assert {len(images) for one in kept for images in one.values()} == {8}

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from purification_bench.attacks import guard
 from purification_bench.attacks.base import Attack
-from purification_bench.attacks.probes import AttackProbe
 from purification_bench.attacks.protocol import PROTOCOLS
 from purification_bench.attacks.queried import Averaged, Counted
 from purification_bench.attacks.seeding import seeded
+from purification_bench.attacks.traces import AttackProbe
 from purification_bench.benchmark.assets.data import Images
 from purification_bench.benchmark.run.cells import Setting
 from purification_bench.benchmark.seeds import keyed_seed

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from purification_bench.attacks import planted, views
+from purification_bench.attacks import planted_examples, views
 from purification_bench.attacks.base import Attack
-from purification_bench.attacks.probes import gradient_shares
 from purification_bench.attacks.seeding import seeded
 from purification_bench.attacks.submitted import Submission, Submitted
 from purification_bench.attacks.threat import PlannedAttack
+from purification_bench.attacks.traces import gradient_shares
 from purification_bench.benchmark.assets.data import Images
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.run import adversarial
@@ -212,13 +212,13 @@ class AttackRun:
     def _planted(self, cell: AccuracyCell, victim: Victim) -> dict[str, float]:
         """Say whether the true gradient leads, at the mark, to examples that are known to be there."""
         bench, attack = self.workbench, self._attack
-        last = planted.last_layer(bench.classifier(cell.setting))
+        last = planted_examples.last_layer(bench.classifier(cell.setting))
         at_mark = cell.eps == bench.mark(cell.setting)
         if last is None or not (self._use.of.gradient == "true" and attack.probes_planted and at_mark):
             return {}
         x = self._images.x[:PLANTED_IMAGES].to(bench.device)
         seed = keyed_seed("planted", cell.setting.seed)
-        return planted.found(attack, victim.model, last, x, cell.eps, seed, victim.samples)
+        return planted_examples.search(attack, victim.model, last, x, cell.eps, seed, victim.samples)
 
     def _examples(self, judge: Judge, judgement: Judgement, x_adv: Tensor) -> dict[str, NDArray[np.uint8]] | None:
         """Return the first images, clean, attacked and purified."""

@@ -27,7 +27,7 @@ TRIES = 20
 """Random corners that are tried in place of the attack: what chance finds."""
 
 
-def found(
+def search(
     attack: Attack, model: nn.Module, last: nn.Linear, x: Tensor, eps: float, seed: int, samples: int
 ) -> dict[str, float]:  # fmt: skip
     """Plant an adversarial example near each image and look for it.
