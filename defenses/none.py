@@ -12,6 +12,8 @@ from purification_bench.defenses.registry import register_defense
 class NoDefense(Defense):
     """The bare classifier: the image is passed on as it is."""
 
+    undefended = True
+
     def purify(self, x: Tensor) -> Tensor:
         """Return ``x``."""
         return x

@@ -12,7 +12,7 @@ from purification_bench.defenses import DefendedClassifier, Defense
 from purification_bench.defenses.base import as_defense
 
 CPU = torch.device("cpu")
-BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.origin == "built-in"]
+BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in"]
 SHORT = {"defensegan": "defensegan[steps=8,restarts=2]"}
 """What would take seconds an image, cut short."""
 

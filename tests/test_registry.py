@@ -77,7 +77,7 @@ def test_an_installed_distribution_brings_defenses_by_entry_point(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
         "from purification_bench.defenses.registry import DEFENSES; "
-        "print(DEFENSES.entries()['invert'].origin, DEFENSES.create('invert').spec.label)"
+        "print(DEFENSES.entries()['invert'].provider, DEFENSES.create('invert').spec.label)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["invert-defense", "invert"]

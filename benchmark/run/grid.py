@@ -14,7 +14,8 @@ from purification_bench.attacks.base import Attack
 from purification_bench.attacks.protocol import PROTOCOLS, STANDARD, Protocol
 from purification_bench.attacks.threat import THREATS, AttackSpec, ThreatModel
 from purification_bench.benchmark.assets import zoo
-from purification_bench.benchmark.assets.classifiers import AlwaysTraining, Classifier
+from purification_bench.benchmark.assets.always_training import AlwaysTraining
+from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import ImageDataset
 from purification_bench.benchmark.assets.loading import load_classifier, load_defense
 from purification_bench.benchmark.environment import describe
@@ -155,23 +156,19 @@ class _Site:
     def _stand_in(self, subject: Subject, threat: str) -> tuple[Defense | None, str | None]:
         """Return what is attacked in a defense's place, and its name; none where it is attacked as it is."""
         options = self.config.stand_in_of(subject.spec.name, threat)
-        estimator = THREATS[threat].estimator
-        differentiated = estimator in ("full", "soft", "frozen")
-        unroll = self.config.unroll_of(subject.spec.name, threat) if differentiated else None
-        if estimator in ("bare", "transfer", "queries") or (not options and unroll is None):
+        if THREATS[threat].estimator in ("bare", "transfer", "queries") or not options:
             return None, None
-        of_use: frozenset[str] = getattr(DEFENSES.get(subject.spec.name), "inference_options", frozenset())
+        of_use: frozenset[str] = DEFENSES.get(subject.spec.name).inference_options
         for option in sorted(set(options) - of_use):
             raise UserError(
                 f"a stand-in has the defense's own weights: option {option!r} of {subject.spec.name!r} asks "
                 f"for others. Options of use: {', '.join(sorted(of_use)) or 'none'}"
             )
         spec = DEFENSES.spec(subject.spec.name, **{**subject.spec.options, **options})
-        if spec.label == subject.spec.label and unroll is None:
+        if spec.label == subject.spec.label:
             return None, None
         defense, _ = load_defense(spec, self.dataset, self.classifier.spec, self.device, self.folders)
-        defense.unroll = unroll
-        return defense, spec.label if unroll is None else f"{spec.label}, gradient through its last {unroll}"
+        return defense, spec.label
 
     def _sizes(self, attack: Attack, threat: str) -> tuple[float, ...]:
         if attack.norm == "l2":
@@ -202,12 +199,12 @@ NEEDS_MET: Mapping[str, frozenset[str]] = {
 
 def _unfit(subject: Subject, threat: str) -> str | None:
     """Say why a threat has nothing to attack in a defense; None where it has."""
-    defense = subject.defense
+    cls = DEFENSES.get(subject.spec.name)
     if threat in ("whitebox", "fixed-seed", "soft") and not subject.facts["differentiable"]:
         return "it declares that it is not differentiable"
-    if threat == "soft" and not relaxes(defense):
+    if threat == "soft" and not relaxes(cls):
         return "it has no relaxation"
-    if threat == "latent" and not decodes(defense):
+    if threat == "latent" and not decodes(cls):
         return "it decodes no latent code"
     if threat == "fixed-seed" and not subject.facts["stochastic"]:
         return "it is deterministic"
@@ -226,15 +223,15 @@ def _subject(
     except Exception as error:
         failure = f"{type(error).__name__} while it was made: {error}"
     declared = defense if defense is not None else DEFENSES.get(spec.name)
-    stochastic = bool(getattr(declared, "stochastic", False))
+    stochastic = bool(declared.stochastic)
     facts = {
         "eps_mark": dataset.eps,
         "num_classes": dataset.num_classes,
         "adversarial_eps": classifier.adversarial_eps,
         "stochastic": stochastic,
-        "differentiable": bool(getattr(declared, "differentiable", True)),
-        "relaxes": relaxes(declared),
-        "training_knowledge": str(getattr(declared, "training_knowledge", "none")),
+        "differentiable": bool(declared.differentiable),
+        "relaxes": relaxes(DEFENSES.get(spec.name)),
+        "training_knowledge": str(declared.training_knowledge),
         "weights": origin(weights),
         "classifier": origin(classifier_weights),
     }
