@@ -11,7 +11,8 @@ from conftest import BROKEN
 from purification_bench.benchmark.registries import REGISTRIES
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.errors import UserError
-from purification_bench.defenses.registry import DEFENSES, Registry, load_plugin
+from purification_bench.defenses.plugins import load_plugin
+from purification_bench.defenses.registry import DEFENSES, Registry
 
 EVERY_NAME = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry.names()]
 
