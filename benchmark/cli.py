@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
+from purification_bench.benchmark.registries import REGISTRIES
 from purification_bench.defenses.errors import UserError, unknown_name
-from purification_bench.defenses.registry import load_plugin
+from purification_bench.defenses.plugins import load_plugin
+from purification_bench.defenses.spec import option_defaults, split_spec, write_spec
 from purification_bench.leaderboard.results.errors import StoreError
 
 DEFAULT_OUT = Path("results")
@@ -20,15 +22,9 @@ LISTS = ("defenses", "attacks", "classifiers", "datasets", "presets", "zoo")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Status 0: done; 1: some cells failed; 2: something asked for cannot be had; 130: Ctrl-C."""
     try:
-        parser, commands = build_parser()
-        args, extra = parser.parse_known_args(_joined(sys.argv[1:] if argv is None else argv))
-        if extra and args.command != "train":
-            flags = commands.choices[args.command]._option_string_actions
-            raise unknown_name(f"argument of bench {args.command}:", extra[0], flags)
-        for file in getattr(args, "plugin", None) or []:
-            load_plugin(file)
+        args = _parsed(sys.argv[1:] if argv is None else argv)
         command = importlib.import_module(f"purification_bench.benchmark.commands.{args.command.replace('-', '_')}")
-        status: int = command.run(args, extra) if args.command == "train" else command.run(args)
+        status: int = command.run(args)
     except (UserError, StoreError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -39,6 +35,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("bench: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return status
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Read a command line, and load the plug-ins that it names."""
+    parser, commands = build_parser()
+    args, unknown = parser.parse_known_args(_joined(words))
+    for file in args.plugin:
+        load_plugin(file)
+    if unknown:
+        hint = _as_option(args.kind, args.name, unknown) if args.command == "train" else None
+        flags = commands.choices[args.command]._option_string_actions
+        raise hint or unknown_name(f"argument of bench {args.command}:", unknown[0], flags)
+    return args
+
+
+def _as_option(kind: str, text: str, unknown: Sequence[str]) -> UserError | None:
+    """Return, where an unknown flag of ``bench train`` is an option of what is trained, how to write it."""
+    flag, _, value = unknown[0].partition("=")
+    option = flag.removeprefix("--").replace("-", "_")
+    name, given = split_spec(text)
+    if not flag.startswith("--") or option not in option_defaults(REGISTRIES[f"{kind}s"].get(name)):
+        return None
+    values = [word for word in (value, *unknown[1:2]) if word and not word.startswith("--")]
+    given[option] = values[0] if values else "..."
+    return UserError(f"{flag} is an option of {kind} {name!r}: write {write_spec(name, given)!r}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,6 +88,7 @@ def build_parser() -> tuple[_Parser, Commands]:
     parser = _Parser(
         prog="bench", description="The benchmark of adversarial-purification defenses.", allow_abbrev=False
     )
+    parser.set_defaults(plugin=[])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_audit(commands)
@@ -206,13 +228,27 @@ def _add_train(commands: Commands) -> None:
         "train",
         help="train a classifier or a defense on the training split",
         description="Train on the training split; select on a validation part of it. Interrupted, the same command "
-        "resumes. A defense's own options are flags too: --against fgsm --eps 0.6 --latent-dim 32.",
+        "resumes. Options of what is trained stand in brackets: 'cae[against=pgd,eps=0.15]'.",
         allow_abbrev=False,
     )
     train.add_argument("kind", choices=("classifier", "defense"))
-    train.add_argument("name", metavar="NAME")
+    train.add_argument("name", metavar="NAME", help="with its options: cae, or cae[against=pgd,eps=0.15]")
     train.add_argument("--dataset", default="mnist")
     train.add_argument("--classifier", default="model_a", help="the target that a defense is trained with")
+    _add_epochs(train)
+    _add_stored(train)
+    train.add_argument("--limit", type=int, metavar="N", help="train on N images only")
+    train.add_argument("--validation", type=int, metavar="N", help="select on N validation images only")
+    train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    train.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    train.add_argument("--zoo", type=Path, help="folder for the weights (default: the user's cache)")
+    _add_plugin(train)
+
+
+def _add_epochs(train: argparse.ArgumentParser) -> None:
+    """Add how long is trained, and from where."""
     train.add_argument("--epochs", type=int, help="default: the classifier's recipe; 30 for a defense")
     train.add_argument("--batch-size", type=int, help="default: the classifier's recipe; 64 for a defense")
     train.add_argument("--patience", type=int, help="stop after so many epochs without a better validation score")
@@ -225,10 +261,11 @@ def _add_train(commands: Commands) -> None:
     train.add_argument(
         "--start-from", metavar="CLASSIFIER", help="start from the weights that the defense has before this classifier"
     )
-    train.add_argument("--limit", type=int, metavar="N", help="train on N images only")
-    train.add_argument("--validation", type=int, metavar="N", help="select on N validation images only")
-    train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     train.add_argument("--snapshots", metavar="LIST", default="", help="epochs whose weights the log keeps too")
+
+
+def _add_stored(train: argparse.ArgumentParser) -> None:
+    """Add how weights are stored."""
     stored = train.add_mutually_exclusive_group()
     stored.add_argument(
         "--half", dest="storage", action="store_const", const="half", help="store the weights in float16: half the file"
@@ -236,15 +273,12 @@ def _add_train(commands: Commands) -> None:
     stored.add_argument(
         "--int8", dest="storage", action="store_const", const="int8", help="store them as 8-bit integers, compressed"
     )
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    train.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
-    train.add_argument("--zoo", type=Path, help="folder for the weights (default: the user's cache)")
-    _add_plugin(train)
 
 
 def _add_plugin(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--plugin", action="append", metavar="FILE", help="a Python file to load first; repeatable")
+    command.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a Python file to load first; repeatable"
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from purification_bench.defenses.base import Defense, FitContext
+from purification_bench.defenses.base import Defense
+from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import at_least_one, not_negative
 from purification_bench.defenses.registry import register_defense
 

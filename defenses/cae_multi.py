@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from purification_bench.defenses.base import FitContext, Split
 from purification_bench.defenses.cae import CAE
+from purification_bench.defenses.context import FitContext, Split
 from purification_bench.defenses.registry import register_defense
 
 MIXTURE = (("fgsm", 0.1), ("fgsm", 0.3), ("fgsm", 0.6), ("pgd", 0.15), ("pgd[steps=10]", 0.3))
@@ -39,10 +39,10 @@ class CAEMulti(CAE):
     def _validate(self, context: FitContext) -> None:
         self.eval()
         with context.as_stored(self):
-            found = [self._score(context, images) for images in _seen(context, "validation")]
-        right = [accuracy for accuracy, _ in found]
+            scores = [self._score(context, images) for images in _seen(context, "validation")]
+        right = [accuracy for accuracy, _ in scores]
         mean = sum(right) / len(right)
-        squared = sum(mse for _, mse in found) / len(found)
+        squared = sum(mse for _, mse in scores) / len(scores)
         context.report(mean, accuracy=mean, worst_accuracy=min(right), clean_accuracy=right[0], mse=squared)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from purification_bench.defenses.base import Defense, FitContext
+from purification_bench.defenses.base import Defense
+from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import at_least_one, not_negative, positive
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.wgan import LATENT_DIM, WGAN, Generator
@@ -46,9 +47,15 @@ class DefenseGAN(Defense):
     shown_options = frozenset({"steps", "restarts"})
 
     def __init__(
-        self, *, steps: int = 25, restarts: int = 10, step_size: float = 10.0, momentum: float = 0.7,
-        z_init: float = 1.0, z_radius: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        steps: int = 25,
+        restarts: int = 10,
+        step_size: float = 10.0,
+        momentum: float = 0.7,
+        z_init: float = 1.0,
+        z_radius: float | None = None,
+    ) -> None:
         super().__init__()
         at_least_one(steps=steps, restarts=restarts)
         positive(step_size=step_size, z_radius=z_radius)
@@ -96,8 +103,8 @@ class DefenseGAN(Defense):
         images = self.decode(codes)
         errors = _errors(images, targets).view(len(x), self.restarts)
         winner = torch.arange(len(x), device=x.device), errors.argmin(dim=1)
-        found = (part.unflatten(0, (len(x), self.restarts))[winner] for part in (codes, images))
-        return (*found, starts[winner])
+        best_code, best_image = (part.unflatten(0, (len(x), self.restarts))[winner] for part in (codes, images))
+        return best_code, best_image, starts[winner]
 
     def _project(self, x: Tensor, starts: Tensor) -> Tensor:
         """Return the nearest images that descents from ``starts`` ``(N, R, 128)`` find to ``x`` ``(N, C, H, W)``.
@@ -170,7 +177,7 @@ def _step(defense: DefenseGAN, step: int, x: Tensor, z: Tensor, velocity: Tensor
 
 
 class _Unrolled(torch.autograd.Function):
-    """The end of a descent, with its gradient with respect to the target through the last ``unroll`` steps.
+    """The end of a descent, with its gradient with respect to the target through all its steps.
 
     Reverse-mode differentiation by hand: the codes on the way are kept, and each step is taken again when the gradient
     comes back through it. So memory is that of one step, however many there are.
@@ -186,9 +193,7 @@ class _Unrolled(torch.autograd.Function):
         defense: DefenseGAN = ctx.defense
         by_z, by_x = gradients[0], torch.zeros_like(ctx.target)
         by_velocity = torch.zeros_like(by_z)
-        steps = range(len(ctx.states))[-(defense.unroll or len(ctx.states)) :]
-        for step in reversed(steps):
-            state: _State = ctx.states[step]
+        for step, state in reversed(list(enumerate(ctx.states))):
             with torch.enable_grad():
                 inputs = [part.detach().clone().requires_grad_() for part in (ctx.target, state.z, state.velocity)]
                 taken = _step(defense, step, *inputs, create_graph=True)

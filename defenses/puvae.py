@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from purification_bench.defenses.base import Defense, FitContext
+from purification_bench.defenses.base import Defense
+from purification_bench.defenses.conditional_vae import code_layers, decoder_layers, feature_layers
+from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import at_least_one, not_negative, positive
-from purification_bench.defenses.layers import doubling
 from purification_bench.defenses.registry import register_defense
 
-CHANNELS = 32
 RECONSTRUCTION, DIVERGENCE, CROSS_ENTROPY = 0.01, 0.1, 10.0
 """Weights of the three terms of the loss: a sum over pixels, a mean over latent dimensions, a mean over images."""
 MAX_GRADIENT = 0.1
@@ -58,9 +58,16 @@ class PuVAE(Defense):
     chosen_scale: Tensor
 
     def __init__(
-        self, *, latent_dim: int = 32, hidden: int = 512, stride: int = 2, corruption: float = 0.6,
-        wrong_labels: float = 1.0, code_scale: float | None = None, noise: float = 0.1,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        latent_dim: int = 32,
+        hidden: int = 512,
+        stride: int = 2,
+        corruption: float = 0.6,
+        wrong_labels: float = 1.0,
+        code_scale: float | None = None,
+        noise: float = 0.1,
+    ) -> None:
         super().__init__()
         at_least_one(latent_dim=latent_dim, hidden=hidden, stride=stride)
         not_negative(corruption=corruption, wrong_labels=wrong_labels, noise=noise)
@@ -76,31 +83,14 @@ class PuVAE(Defense):
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the encoder, in two parts (image features; code from features and label), and the decoder."""
-        channels, height, width = shape
         self.num_classes = num_classes
-        layers: list[nn.Module] = []
-        for narrow in (channels, CHANNELS, CHANNELS):
-            layers += [nn.Conv2d(narrow, CHANNELS, 7, stride=self.stride, padding=6, dilation=2), nn.ReLU()]
-        self.features = nn.Sequential(*layers, nn.Flatten())
+        self.features = feature_layers(shape[0], self.stride)
         with torch.no_grad():
             num_features = self.features(torch.zeros(1, *shape)).shape[1]
-        self.code = nn.Sequential(
-            nn.Linear(num_features + num_classes, self.hidden), nn.ReLU(),
-            nn.Linear(self.hidden, self.hidden), nn.ReLU(),
-            nn.Linear(self.hidden, 2 * self.latent_dim),
-        )  # fmt: skip
-        start = -(-height // 8), -(-width // 8)
-        self.decoder = nn.Sequential(
-            nn.Linear(self.latent_dim + num_classes, 512), nn.ReLU(),
-            nn.Linear(512, CHANNELS * start[0] * start[1]), nn.ReLU(),
-            nn.Unflatten(1, (CHANNELS, *start)),
-            doubling(CHANNELS, CHANNELS), nn.ReLU(),
-            doubling(CHANNELS, CHANNELS), nn.ReLU(),
-            doubling(CHANNELS, channels),
-        )  # fmt: skip
+        self.code = code_layers(num_features + num_classes, self.hidden, self.latent_dim)
         # A fifth to a third faster on the CPU.
-        self.decoder.to(memory_format=torch.channels_last)
-        self.size = height, width
+        self.decoder = decoder_layers(self.latent_dim + num_classes, shape).to(memory_format=torch.channels_last)
+        self.size = shape[1:]
         self.register_buffer("chosen_scale", torch.ones(()))
 
     def posterior(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,34 +156,41 @@ class PuVAE(Defense):
         The epoch kept is the one whose purified validation images, corrupted like those of training, the classifier
         gets right most often. Its ``code_scale`` is chosen last.
         """
-        x, y = context.images("train"), context.labels("train")
         optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, RATE_DECAY)
         for _ in context.epochs(model=self, optimizer=optimizer, schedule=schedule):
-            total = torch.zeros(3, device=context.device)
-            for i in context.batches():
-                terms = self._terms(x[i].to(context.device), y[i].to(context.device), context)
-                loss = terms @ torch.tensor([RECONSTRUCTION, DIVERGENCE, CROSS_ENTROPY], device=context.device)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.parameters(), MAX_GRADIENT)
-                optimizer.step()
-                total += terms.detach() * len(i)
+            terms = self._train_epoch(context, optimizer)
             schedule.step()
-            reconstruction, divergence, cross_entropy = (total / len(y)).tolist()
-            with context.as_stored(self):
-                accuracy = self._validate(context, corrupt=False)
-                corrupted = self._validate(context, corrupt=True)
-            context.report(
-                corrupted, accuracy=accuracy, accuracy_corrupted=corrupted,
-                reconstruction=reconstruction, divergence=divergence, cross_entropy=cross_entropy,
-            )  # fmt: skip
-            shown = self._corrupt(x[:32].to(context.device))
+            self._report(context, terms)
+            corrupted = self._corrupt(context.images("train")[:32].to(context.device))
             with torch.no_grad():
-                context.show(torch.cat([shown, self.purify(shown)]))
+                context.show(torch.cat([corrupted, self.purify(corrupted)]))
         with context.as_stored(self):
             chosen = self._choose_scale(context)
         self.chosen_scale.fill_(chosen)
+
+    def _train_epoch(self, context: FitContext, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Take one step for each batch; return the mean of each term of the loss."""
+        x, y = context.images("train"), context.labels("train")
+        weights = torch.tensor([RECONSTRUCTION, DIVERGENCE, CROSS_ENTROPY], device=context.device)
+        total = torch.zeros(3, device=context.device)
+        for i in context.batches():
+            terms = self._terms(x[i].to(context.device), y[i].to(context.device), context)
+            loss = terms @ weights
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.parameters(), MAX_GRADIENT)
+            optimizer.step()
+            total += terms.detach() * len(i)
+        return total / len(y)
+
+    def _report(self, context: FitContext, terms: Tensor) -> None:
+        names = ("reconstruction", "divergence", "cross_entropy")
+        with context.as_stored(self):
+            accuracy = self._validate(context, corrupt=False)
+            corrupted = self._validate(context, corrupt=True)
+        losses = dict(zip(names, terms.tolist(), strict=True))
+        context.report(corrupted, accuracy=accuracy, accuracy_corrupted=corrupted, **losses)
 
     def _terms(self, x: Tensor, y: Tensor, context: FitContext) -> Tensor:
         """Return reconstruction (binary cross-entropy), Kullback-Leibler divergence and classifier's loss."""
@@ -239,7 +236,7 @@ class PuVAE(Defense):
     @torch.no_grad()
     def _accuracy(
         self, context: FitContext, x: Tensor, code_scale: float, noise: float, *, corrupt: bool = False
-    ) -> float:  # fmt: skip
+    ) -> float:
         """Return how often the classifier is right on purified validation images ``x``."""
         y, correct = context.labels("validation"), 0
         for batch, labels in zip(x.split(500), y.split(500), strict=True):

@@ -75,8 +75,24 @@ def option_defaults(cls: type[Any]) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-def make_spec(kind: str, name: str, cls: type[Any], given: Mapping[str, Any]) -> Spec:
-    """Check ``given`` options (texts or JSON scalars) against the constructor of ``cls`` and fill in the defaults."""
+def make_spec(
+    kind: str, name: str, cls: type[Any], given: Mapping[str, Any], shown: frozenset[str] = frozenset()
+) -> Spec:
+    """Check ``given`` options (texts or JSON scalars) against the constructor of ``cls`` and fill in the defaults.
+
+    The label holds the options that differ from their defaults, and those in ``shown``.
+    """
+    options = {**option_defaults(cls), **_coerced(kind, name, cls, given)}
+    for key, value in options.items():
+        if value is inspect.Parameter.empty:
+            raise UserError(f"{kind} {name!r} needs the option {key!r}: write {name}[{key}=...]")
+        if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
+            raise UserError(f"option {key!r} of {kind} {name!r} must be a finite JSON scalar, not {value!r}")
+    return Spec(name, dict(sorted(options.items())), label_of(name, options, cls, shown))
+
+
+def _coerced(kind: str, name: str, cls: type[Any], given: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Return the options that are given as the constructor's annotations ask for them."""
     defaults = option_defaults(cls)
     try:
         hints = get_type_hints(cls.__init__)
@@ -87,22 +103,20 @@ def make_spec(kind: str, name: str, cls: type[Any], given: Mapping[str, Any]) ->
         if key not in defaults:
             raise unknown_name(f"option of {kind} {name!r}:", key, defaults)
         options[key] = _coerce(f"option {key!r} of {kind} {name!r}", value, hints.get(key, Any))
-    for key, default in defaults.items():
-        if key not in options:
-            if default is inspect.Parameter.empty:
-                raise UserError(f"{kind} {name!r} needs the option {key!r}: write {name}[{key}=...]")
-            options[key] = default
-    for key, value in options.items():
-        if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
-            raise UserError(f"option {key!r} of {kind} {name!r} must be a finite JSON scalar, not {value!r}")
-    return Spec(name, dict(sorted(options.items())), label_of(name, options, cls))
+    return options
 
 
-def label_of(name: str, options: Mapping[str, Scalar], cls: type[Any]) -> str:
-    """Write a name with the options that differ from their defaults, or that ``cls.shown_options`` holds."""
-    defaults, always = option_defaults(cls), getattr(cls, "shown_options", ())
-    shown = [f"{k}={_show(v)}" for k, v in sorted(options.items()) if k in always or defaults[k] != v]
-    return f"{name}[{','.join(shown)}]" if shown else name
+def label_of(name: str, options: Mapping[str, Scalar], cls: type[Any], shown: frozenset[str]) -> str:
+    """Write a name with the options that differ from their defaults, or that are in ``shown``."""
+    defaults = option_defaults(cls)
+    told = {key: value for key, value in options.items() if key in shown or defaults[key] != value}
+    return write_spec(name, told)
+
+
+def write_spec(name: str, options: Mapping[str, Scalar]) -> str:
+    """Write a name with options as the command line reads it."""
+    written = ",".join(f"{key}={_show(value)}" for key, value in sorted(options.items()))
+    return f"{name}[{written}]" if written else name
 
 
 def _show(value: Scalar) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from purification_bench.defenses.base import FitContext
+from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.layers import doubling
 
 LATENT_DIM = 128

@@ -16,8 +16,7 @@ from purification_bench.benchmark.assets.loading import load_classifier, load_de
 from purification_bench.benchmark.assets.zoo import MissingWeightsError
 from purification_bench.benchmark.paths import SHIPPED_ZOO
 from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from purification_bench.defenses.base import as_defense
-from purification_bench.defenses.registry import load_plugin
+from purification_bench.defenses.plugins import load_plugin
 
 FONTS = mpl.get_cachedir()
 PLUGINS = Path(__file__).parent / "plugins"
@@ -61,7 +60,7 @@ def shipped_or_untrained(name):
         return load_defense(DEFENSES.spec(name), dataset, CLASSIFIERS.spec("model_a"), cpu, [SHIPPED_ZOO])[0]
     except MissingWeightsError:
         torch.manual_seed(0)
-        untrained = as_defense(DEFENSES.create(name))
+        untrained = DEFENSES.create(name)
         untrained.build(dataset.shape, dataset.num_classes)
         return untrained.eval()
 

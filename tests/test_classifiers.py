@@ -9,9 +9,10 @@ from torch import nn
 
 from purification_bench.benchmark.assets.data import Images
 from purification_bench.benchmark.registries import CLASSIFIERS
+from purification_bench.benchmark.train.context import Training
 from purification_bench.benchmark.train.fitting import fit_classifier
 from purification_bench.benchmark.train.pruning import Pruning
-from purification_bench.benchmark.train.training import Settings, Training
+from purification_bench.benchmark.train.settings import Settings
 from purification_bench.defenses.errors import UserError
 
 
@@ -61,15 +62,15 @@ def test_any_shape_and_number_of_classes(name, shape):
         ("conv8", "float32"),
     ],
 )
-def test_it_trains(name, precision):
+def test_it_trains(name, precision, tmp_path):
     torch.manual_seed(0)
     model = CLASSIFIERS.create(name, (1, 28, 28), 2)
     y = torch.arange(32) % 2
     data = Images(torch.rand(32, 1, 28, 28) * 0.2 + 0.6 * y[:, None, None, None], y)
     settings = Settings(epochs=4, batch_size=8, precision=precision)
-    training = Training("test", [name], {"train": data, "validation": data}, settings, torch.device("cpu"))
+    training = Training(tmp_path, {"train": data, "validation": data}, settings, torch.device("cpu"))
     fit_classifier(model, training)
-    losses = [epoch["loss"] for epoch in training._history]
+    losses = [epoch["loss"] for epoch in training.progress.history]
     assert losses[-1] < losses[0]
 
 
@@ -96,13 +97,13 @@ def test_pruning_grows_and_zeros_stay_zero():
     assert [pruning.complete(epoch) for epoch in range(8)] == [False] * 4 + [True] * 4
 
 
-def test_the_epoch_kept_is_pruned_to_the_end():
+def test_the_epoch_kept_is_pruned_to_the_end(tmp_path):
     torch.manual_seed(0)
     model = CLASSIFIERS.create("vgg16", (1, 28, 28), 2)
     y = torch.arange(16) % 2
     data = Images(torch.rand(16, 1, 28, 28), y)
     settings = Settings(epochs=4, batch_size=8)
-    training = Training("test", ["pruned"], {"train": data, "validation": data}, settings, torch.device("cpu"))
+    training = Training(tmp_path, {"train": data, "validation": data}, settings, torch.device("cpu"))
     fit_classifier(model, training)
     assert sparsity(model) == pytest.approx(model.recipe.sparsity, abs=0.01)
     assert training.best["epoch"] >= 3

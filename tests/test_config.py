@@ -149,7 +149,7 @@ def test_bad_threats_are_told(values, message):
     ("budget", "message"),
     [
         ({"median": 7}, "must be tables"),
-        ({"median": {"eps": 7}}, "Valid: draws, eot_samples, latency_batch, n, stand_in, unroll"),
+        ({"median": {"eps": 7}}, "Valid: draws, eot_samples, latency_batch, n, stand_in"),
         ({"median": {"n": 0}}, "at least 1, not 0"),
         ({"median": {"attacks": ["fgsm"]}}, r"unknown key of \[budget.median\] in command line: 'attacks'"),
         ({"median": {"bpda": {"draws": 2}}}, r"unknown key of \[budget.median.bpda\] in command line: 'draws'"),

@@ -8,11 +8,10 @@ from conftest import shipped_or_untrained
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.registries import DATASETS, DEFENSES
-from purification_bench.defenses import DefendedClassifier, Defense
-from purification_bench.defenses.base import as_defense
+from purification_bench.defenses import DefendedClassifier
 
 CPU = torch.device("cpu")
-BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.origin == "built-in"]
+BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in"]
 SHORT = {"defensegan": "defensegan[steps=8,restarts=2]"}
 """What would take seconds an image, cut short."""
 
@@ -98,22 +97,6 @@ def test_other_sizes_and_channels_are_admitted(name, shape):
     defense = DEFENSES.create(name)
     defense.build(shape, 10)
     assert defense.eval().purify(torch.rand(2, *shape)).shape == (2, *shape)
-
-
-def test_a_plain_class_with_purify_will_do():
-    class Plain:
-        stochastic = True
-
-        def purify(self, x):
-            return x / 2
-
-    inner = Plain()
-    adapted = as_defense(inner)
-    assert isinstance(adapted, Defense)
-    assert adapted.stochastic
-    assert torch.equal(adapted(torch.ones(1, 1, 2, 2)), torch.full((1, 1, 2, 2), 0.5))
-    adapted.unroll = 3
-    assert inner.unroll == 3
 
 
 def test_the_defended_classifier_classifies_what_was_purified(shapes):

@@ -9,7 +9,7 @@ from conftest import PLUGINS
 from torch import nn
 
 from purification_bench.attacks import guard
-from purification_bench.benchmark.assets.classifiers import AlwaysTraining
+from purification_bench.benchmark.assets.always_training import AlwaysTraining
 from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
 from purification_bench.leaderboard.judging.boards import boards
 from purification_bench.leaderboard.results.store import Store

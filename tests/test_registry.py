@@ -11,7 +11,8 @@ from conftest import BROKEN
 from purification_bench.benchmark.registries import REGISTRIES
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.errors import UserError
-from purification_bench.defenses.registry import DEFENSES, Registry, load_plugin
+from purification_bench.defenses.plugins import load_plugin
+from purification_bench.defenses.registry import DEFENSES, Registry
 
 EVERY_NAME = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry.names()]
 
@@ -77,7 +78,7 @@ def test_an_installed_distribution_brings_defenses_by_entry_point(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
         "from purification_bench.defenses.registry import DEFENSES; "
-        "print(DEFENSES.entries()['invert'].origin, DEFENSES.create('invert').spec.label)"
+        "print(DEFENSES.entries()['invert'].provider, DEFENSES.create('invert').spec.label)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["invert-defense", "invert"]

@@ -17,7 +17,6 @@ from purification_bench.benchmark import reproduction
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.commands.reproduce import plans
 from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
-from purification_bench.defenses.base import as_defense
 from purification_bench.leaderboard.judging.boards import boards
 from purification_bench.leaderboard.mandal2023 import figures as reproduction_figures
 from purification_bench.leaderboard.mandal2023 import page as pages
@@ -323,7 +322,7 @@ def untrained(tmp_path_factory):
             if kind == "classifier":
                 model = registry.create(spec, dataset.shape, dataset.num_classes)
             else:
-                model = as_defense(registry.create(spec))
+                model = registry.create(spec)
                 model.build(dataset.shape, dataset.num_classes)
             zoo.add(folder, model, storage="half", kind=kind, name=spec.name, label=spec.label, dataset="mnist",
                     classifier=target, options=dict(spec.options), **FACTS)  # fmt: skip

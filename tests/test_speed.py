@@ -10,7 +10,7 @@ from purification_bench.attacks import guard
 from purification_bench.benchmark.registries import ATTACKS, DATASETS, DEFENSES
 
 CPU = torch.device("cpu")
-BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.origin == "built-in"]
+BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in"]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -16,18 +16,26 @@ from make_training import make_training
 
 from purification_bench.attacks.guard import distances
 from purification_bench.benchmark.assets import zoo
-from purification_bench.benchmark.assets.classifiers import Recipe, augment
 from purification_bench.benchmark.assets.data import Images
 from purification_bench.benchmark.assets.loading import load_classifier
 from purification_bench.benchmark.assets.zoo import file_digest
 from purification_bench.benchmark.paths import cache_dir
 from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.benchmark.train.augmentation import shifted
+from purification_bench.benchmark.train.context import Training
 from purification_bench.benchmark.train.fitting import evaluate_accuracy
-from purification_bench.benchmark.train.training import Settings, Training
+from purification_bench.benchmark.train.settings import Settings
 from purification_bench.benchmark.train.training_sets import Target
 from purification_bench.defenses.errors import UserError
 
 CPU = torch.device("cpu")
+ON_SHAPES = ("--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--zoo", "zoo")
+
+
+def short_run(folder, attack):
+    """Words of a run of one attack of one size, without reference rows."""
+    (folder / "alone.toml").write_text("references = []\n")
+    return ("--attacks", attack, "--eps", "0.1", "-n", "8", "--no-latency", "--config", "alone.toml")
 
 
 @pytest.fixture
@@ -48,13 +56,13 @@ def weights_of(model):
 def test_the_cae_learns(shapes, cae):
     training, defense = make_training(shapes, epochs=8), cae()
     defense.fit(training)
-    assert training.best["mse"] < training._history[0]["mse"]
+    assert training.best["mse"] < training.progress.history[0]["mse"]
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(shapes, cae):
     whole = cae()
     whole.fit(make_training(shapes, epochs=4, seed=1))
-    make_training(shapes, epochs=4, seed=1).discard()
+    make_training(shapes, epochs=4, seed=1).progress.discard()
 
     class StoppedError(Exception):
         pass
@@ -63,7 +71,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(shapes, cae):
     reported = interrupted.report
 
     def stop_in_the_third_epoch(score, **metrics):
-        if len(interrupted._history) == 2:
+        if len(interrupted.progress.history) == 2:
             raise StoppedError
         reported(score, **metrics)
 
@@ -103,13 +111,11 @@ def test_an_attack_that_measures_nothing_trains_nothing(shapes):
         make_training(shapes).adversarial("pgd[alpha=0.0001]", 0.3, "train")
 
 
-def test_another_dataset_or_classifier_has_adversarial_images_of_its_own(shapes):
+def test_another_dataset_or_classifier_has_adversarial_images_of_its_own(shapes, tmp_path):
     images, classifier = shapes
     first = make_training(shapes).adversarial("noise", 0.2, "train")
-    other = Training(
-        "test", ["identity"], {"train": Images(images.x.flip(0), images.y.flip(0))}, Settings(1, 16), CPU,
-        Target(classifier, "weights", "another key"),
-    )  # fmt: skip
+    flipped = {"train": Images(images.x.flip(0), images.y.flip(0))}
+    other = Training(tmp_path, flipped, Settings(1, 16), CPU, Target(classifier, "weights", "another key"))
     assert float(distances("linf", images.x.flip(0), other.adversarial("noise", 0.2, "train")).max()) <= 0.2 + 1e-6
     assert not torch.equal(other.adversarial("noise", 0.2, "train"), first)
 
@@ -129,11 +135,9 @@ def test_a_plain_class_with_a_loop_of_its_own_is_trained_and_loaded(bench, tmp_p
         "    def purify(self, x):\n        return (x + self.shift).clamp(0, 1)\n"
         "    def fit(self, context):\n        self.shift.data.fill_(context.images('train').mean())\n"
     )
-    words = ("--plugin", "own.py", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--zoo", "zoo")
+    words = ("--plugin", "own.py", *ON_SHAPES)
     assert bench("train", "defense", "own", *words)[0] == 0
-    (tmp_path / "c.toml").write_text("references = []\n")
-    more = ("--defenses", "own", "--attacks", "noise", "--eps", "0.1", "-n", "8", "--no-latency", "--config", "c.toml")
-    assert bench("run", *words, *more)[0] == 0
+    assert bench("run", *words, *short_run(tmp_path, "noise"), "--defenses", "own")[0] == 0
 
 
 def test_batches_cover_the_training_part_in_an_order_of_their_own(shapes):
@@ -147,33 +151,26 @@ def test_batches_cover_the_training_part_in_an_order_of_their_own(shapes):
 def test_augmentation_shifts_and_keeps_shape():
     torch.manual_seed(0)
     x = torch.rand(50, 3, 8, 6)
-    moved = augment(x, Recipe(1, 1, 1.0, shift=2))
+    moved = shifted(x, 2)
     assert moved.shape == x.shape
     inner = moved[:, :, 2:-2, 2:-2]
     matches = [torch.equal(moved[i], x[i]) for i in range(50)]
     assert 0 < sum(matches) < 15
     windows = x.unfold(2, 4, 1).unfold(3, 2, 1)
-    found = (windows == inner[:, :, None, None]).flatten(4).all(dim=4).all(dim=1).flatten(1).any(dim=1)
-    assert bool(found.all())
+    is_a_window = (windows == inner[:, :, None, None]).flatten(4).all(dim=4).all(dim=1).flatten(1).any(dim=1)
+    assert bool(is_a_window.all())
 
 
 def test_bench_train_defense_puts_weights_into_the_zoo_that_bench_run_finds(bench, tmp_path):
-    status, out, _ = bench(
-        "train", "defense", "cae", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched",
-        "--epochs", "1", "--latent-dim", "4", "--eps", "0.3", "--batch-size", "32", "--zoo", "zoo",
-    )  # fmt: skip
+    few = ("--epochs", "1", "--batch-size", "32")
+    status, out, _ = bench("train", "defense", "cae[latent_dim=4,eps=0.3]", *ON_SHAPES, *few)
     assert status == 0
     assert "epoch 1 kept, validation accuracy" in out
     (entry,) = zoo.entries([tmp_path / "zoo"])
     assert entry.sha256 == file_digest(entry.path)
-    assert entry.command.startswith("bench train defense cae --dataset shapes --classifier matched --against fgsm")
-    (tmp_path / "c.toml").write_text("references = []\n")
-    status, *_ = bench(
-        "run", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--attacks", "fgsm",
-        "--eps", "0.1", "--defenses", "cae[latent_dim=4,eps=0.3]", "-n", "8", "--zoo", "zoo", "--no-latency",
-        "--config", "c.toml",
-    )  # fmt: skip
-    assert status == 0
+    name = "'cae[against=fgsm,eps=0.3,latent_dim=4,noise=1.0]'"
+    assert entry.command.startswith(f"bench train defense {name} --dataset shapes --classifier matched --epochs 1 ")
+    assert bench("run", *ON_SHAPES, *short_run(tmp_path, "fgsm"), "--defenses", "cae[latent_dim=4,eps=0.3]")[0] == 0
 
 
 @needs_training_split
@@ -215,13 +212,8 @@ def test_a_defense_that_sees_no_classifier_serves_every_classifier(bench, tmp_pa
     assert entry.command == (
         "bench train defense defensegan --dataset shapes --epochs 1 --batch-size 90 --seed 0 --precision float32 --half"
     )
-    (tmp_path / "c.toml").write_text("references = []\n")
-    status, *_ = bench(
-        "run", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--attacks", "noise",
-        "--eps", "0.1", "--defenses", "defensegan[steps=2,restarts=2],defensegan[steps=3,restarts=1]", "-n", "8",
-        "--zoo", "zoo", "--no-latency", "--config", "c.toml",
-    )  # fmt: skip
-    assert status == 0
+    defenses = ("--defenses", "defensegan[steps=2,restarts=2],defensegan[steps=3,restarts=1]")
+    assert bench("run", *ON_SHAPES, *short_run(tmp_path, "noise"), *defenses)[0] == 0
 
 
 def test_a_classifier_is_scored_as_it_is_stored(bench, tmp_path):
@@ -238,8 +230,7 @@ def test_a_classifier_is_scored_as_it_is_stored(bench, tmp_path):
 
 
 def test_a_training_that_is_stopped_goes_on(bench, tmp_path):
-    words = ("--plugin", SHAPES, "--dataset", "shapes", "--classifier", "matched", "--epochs", "3", "--zoo", "zoo")
-    train = ("train", "defense", "cae", *words, "--eps", "0.3")
+    train = ("train", "defense", "cae[eps=0.3]", *ON_SHAPES, "--epochs", "3")
     status, out, err = bench(*train, "--stop-after", "1")
     assert status == 0, err
     (entry,) = zoo.entries([tmp_path / "zoo"])
@@ -258,10 +249,10 @@ def test_a_training_that_is_stopped_goes_on(bench, tmp_path):
 def test_a_defense_starts_from_what_it_is_before_another_classifier(bench, tmp_path):
     words = ("--plugin", SHAPES, "--dataset", "shapes", "--zoo", "zoo", "--epochs", "1")
     assert bench("train", "classifier", "model_a", *words)[0] == 0
-    train = ("train", "defense", "cae", *words, "--eps", "0.3", "--classifier", "model_a")
+    train = ("train", "defense", "cae[eps=0.3]", *words, "--classifier", "model_a")
     status, _, err = bench(*train, "--start-from", "matched")
     assert status == 2 and "no weights for defense 'cae[eps=0.3]' on shapes against matched" in err
-    assert bench("train", "defense", "cae", *words, "--eps", "0.3", "--classifier", "matched")[0] == 0
+    assert bench("train", "defense", "cae[eps=0.3]", *words, "--classifier", "matched")[0] == 0
     errors = []
     for more in (), ("--start-from", "matched"):
         assert bench(*train, *more)[0] == 0
@@ -275,9 +266,9 @@ def test_a_defense_starts_from_what_it_is_before_another_classifier(bench, tmp_p
 
 def test_what_decides_the_first_weights_is_what_it_was():
     """Every shipped file's command starts from weights that are keyed by these settings."""
-    assert Settings(epochs=1, batch_size=2).recipe == {
-        "epochs": 1, "batch_size": 2, "seed": 0, "patience": None, "limit": None, "precision": "float32",
-    }  # fmt: skip
+    counts = {"epochs": 1, "batch_size": 2}
+    defaults = {"seed": 0, "patience": None, "limit": None, "precision": "float32"}
+    assert Settings(**counts).recipe == {**counts, **defaults}
 
 
 def test_a_dataset_is_trained_on_as_it_is_published(bench):
@@ -304,7 +295,7 @@ def test_a_file_is_stored_in_one_way(bench):
 
 
 def test_options_of_use_are_no_matter_of_training(bench):
-    status, _, err = bench("train", "defense", "defensegan", "--steps", "20")
+    status, _, err = bench("train", "defense", "defensegan[steps=20]")
     assert status == 2
     assert err == "bench: option 'steps' of 'defensegan' changes nothing in training: give it to bench run\n"
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from purification_bench.benchmark import cli
 from purification_bench.benchmark.assets import weight_files, zoo
-from purification_bench.benchmark.assets.loading import load_classifier, load_defense
+from purification_bench.benchmark.assets.loading import load_classifier, load_defense, training_spec
 from purification_bench.benchmark.assets.zoo import file_digest
 from purification_bench.benchmark.paths import SHIPPED_ZOO
 from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
@@ -16,10 +20,22 @@ from purification_bench.defenses.errors import UserError
 
 SHIPPED = list(zoo.entries([SHIPPED_ZOO]))
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("leaderboard/**/*.md")])
+TRAINS = re.compile(
+    r"(?<=`)bench\s+train\s+(?:classifier|defense)\s[^`]*(?=`)|^bench train (?:.*\\\n)*.*$", re.MULTILINE
+)
+"""Training commands: within a line's backticks, or on lines of their own, which may be continued."""
 FACTS = {
-    "kind": "classifier", "name": "x", "label": "x", "dataset": "d", "classifier": None, "options": {},
-    "command": "", "seed": 0, "epochs": 1, "train_images": 1, "validation": {}, "date": "", "versions": {},
-}  # fmt: skip
+    **dict.fromkeys(("name", "label"), "x"),
+    **dict.fromkeys(("command", "date"), ""),
+    **{fact: {} for fact in ("options", "validation", "versions")},
+    **dict.fromkeys(("epochs", "train_images"), 1),
+    "kind": "classifier",
+    "dataset": "d",
+    "classifier": None,
+    "seed": 0,
+}
 
 
 def test_the_manifest_names_every_file_and_no_other():
@@ -29,9 +45,25 @@ def test_the_manifest_names_every_file_and_no_other():
 @pytest.mark.parametrize("weights", SHIPPED, ids=lambda w: w.file)
 def test_shipped_weights_are_what_the_manifest_says(weights):
     assert file_digest(weights.path) == weights.sha256
-    assert weights.command.startswith(f"bench train {weights.kind} {weights.name} --dataset {weights.dataset}")
     assert set(weights.validation) & {"accuracy", "rebuilt_mse"}
     assert weights.path.stat().st_size < 5 * 2**20
+
+
+@pytest.mark.parametrize("weights", SHIPPED, ids=lambda w: w.file)
+def test_the_command_in_the_manifest_trains_just_these_weights(weights):
+    args = cli.build_parser()[0].parse_args(shlex.split(weights.command)[1:])
+    assert (args.command, args.kind, args.dataset) == ("train", weights.kind, weights.dataset)
+    assert weights.classifier in (None, args.classifier)
+    spec = CLASSIFIERS.spec(args.name) if args.kind == "classifier" else training_spec(DEFENSES.spec(args.name))
+    assert (spec.label, dict(spec.options)) == (weights.label, dict(weights.options))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_training_command_on_a_page_can_be_read(page):
+    for command in TRAINS.findall(page.read_text()):
+        args = cli.build_parser()[0].parse_args(shlex.split(command.replace("\\\n", " "))[1:])
+        registry = CLASSIFIERS if args.kind == "classifier" else DEFENSES
+        assert args.name == "NAME" or registry.spec(args.name)
 
 
 @pytest.mark.parametrize("weights", SHIPPED, ids=lambda w: w.file)
@@ -58,8 +90,10 @@ def test_weights_that_are_not_there_say_what_is_and_how_to_train_them():
     with pytest.raises(UserError) as caught:
         zoo.find([SHIPPED_ZOO], "defense", DEFENSES.spec("cae[latent_dim=7]"), "mnist", "model_a")
     assert "there are cae (fashion_mnist, model_a)" in str(caught.value)
-    assert "bench train defense cae --dataset mnist --classifier model_a" in str(caught.value)
-    assert "--latent-dim 7" in str(caught.value)
+    command = (
+        "bench train defense 'cae[against=fgsm,eps=0.6,latent_dim=7,noise=1.0]' --dataset mnist --classifier model_a"
+    )
+    assert str(caught.value).endswith(f"Train them: {command}")
 
 
 def test_a_new_training_replaces_the_entry_of_the_same_identity(tmp_path):
@@ -122,9 +156,6 @@ def test_a_broken_manifest_is_refused(tmp_path):
 
 
 def test_weights_of_another_shape_are_refused(tmp_path):
-    made = zoo.add(
-        tmp_path, torch.nn.Linear(2, 2), kind="classifier", name="x", label="x", dataset="d", classifier=None,
-        options={}, command="", seed=0, epochs=1, train_images=1, validation={}, date="", versions={},
-    )  # fmt: skip
+    made = zoo.add(tmp_path, torch.nn.Linear(2, 2), **FACTS)
     with pytest.raises(UserError, match="does not fit"):
         zoo.load_into(torch.nn.Linear(3, 3), made)

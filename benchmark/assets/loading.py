@@ -11,7 +11,7 @@ from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import ImageDataset
 from purification_bench.benchmark.registries import CLASSIFIERS, DEFENSES
-from purification_bench.defenses.base import Defense, as_defense, is_trained, sees_classifier
+from purification_bench.defenses.base import Defense, is_trained, sees_classifier
 from purification_bench.defenses.spec import Spec, label_of
 
 
@@ -32,7 +32,7 @@ def load_defense(
     spec: Spec, dataset: ImageDataset, classifier: Spec, device: torch.device, folders: Sequence[Path]
 ) -> tuple[Defense, zoo.Weights | None]:
     """Return a defense in eval mode on ``device``, with its weights' entry where it is trained."""
-    defense = as_defense(DEFENSES.create(spec))
+    defense: Defense = DEFENSES.create(spec)
     defense.build(dataset.shape, dataset.num_classes)
     weights = find_defense(spec, dataset.spec.name, classifier, folders)
     if weights:
@@ -42,7 +42,7 @@ def load_defense(
 
 def find_classifier(spec: Spec, dataset: str, folders: Sequence[Path]) -> zoo.Weights | None:
     """Return the entry of a classifier's weights; None where the class needs none."""
-    if not getattr(CLASSIFIERS.get(spec.name), "trained", True):
+    if not CLASSIFIERS.get(spec.name).trained:
         return None
     return zoo.find(folders, "classifier", spec, dataset, None)
 
@@ -58,7 +58,6 @@ def find_defense(spec: Spec, dataset: str, classifier: Spec, folders: Sequence[P
 
 def training_spec(spec: Spec) -> Spec:
     """Return what of a defense's options its training depends on."""
-    cls = DEFENSES.get(spec.name)
-    of_use: frozenset[str] = getattr(cls, "inference_options", frozenset())
-    options = {name: value for name, value in spec.options.items() if name not in of_use}
-    return Spec(spec.name, options, label_of(spec.name, options, cls))
+    cls: type[Defense] = DEFENSES.get(spec.name)
+    options = {name: value for name, value in spec.options.items() if name not in cls.inference_options}
+    return Spec(spec.name, options, label_of(spec.name, options, cls, cls.shown_options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from purification_bench.benchmark.paths import SHIPPED_ZOO, user_zoo
 from purification_bench.defenses.errors import UserError
-from purification_bench.defenses.spec import Scalar, Spec
+from purification_bench.defenses.spec import Scalar, Spec, write_spec
 from purification_bench.leaderboard.results.atomic import locked, replacing
 from purification_bench.leaderboard.results.canonical import canonical_json, digest
 
@@ -109,16 +110,14 @@ def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifie
 def train_command(
     kind: str, spec: Spec, dataset: str, classifier: str | None, settings: Mapping[str, Scalar] | None = None
 ) -> str:
-    """Return the command line that trains ``spec``; settings that are None or False are left out."""
-    words = ["bench", "train", kind, spec.name, "--dataset", dataset]
+    """Return the command line that trains ``spec``, for a shell; settings that are None or False are left out."""
+    words = ["bench", "train", kind, write_spec(spec.name, spec.options), "--dataset", dataset]
     if kind == "defense" and classifier:
         words += ["--classifier", classifier]
-    for option, value in spec.options.items():
-        words += [_flag(option), str(value)]
     for setting, value in (settings or {}).items():
         if value is not None and value is not False:
             words += [_flag(setting)] if value is True else [_flag(setting), str(value)]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _flag(name: str) -> str:

@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.what == "presets":
         rows = [[name, config.preset_summary(name)] for name in config.preset_names()]
     else:
-        rows = [[entry.name, entry.summary, entry.origin] for entry in REGISTRIES[args.what].entries().values()]
+        rows = [[entry.name, entry.summary, entry.provider] for entry in REGISTRIES[args.what].entries().values()]
     for line in _aligned(rows):
         print(line)
     return 0

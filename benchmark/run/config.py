@@ -45,8 +45,6 @@ class Budget:
     eot_samples: int | None = None
     stand_in: Mapping[str, Any] = field(default_factory=dict)
     """Options of use of the cheaper form that is attacked in its place: the verdict is on the defense itself."""
-    unroll: int | None = None
-    """The last steps of an iterative defense that the gradient passes through; None: all, in the memory of one."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +127,6 @@ class RunConfig:
         """Return the options of the cheaper form that is attacked in a defense's place; empty where there is none."""
         return self._budget(f"{defense}.{threat}").stand_in or self._budget(defense).stand_in
 
-    def unroll_of(self, defense: str, threat: str) -> int | None:
-        """Return how many of the last steps of an iterative defense the gradient passes through; None: all."""
-        own = self._budget(f"{defense}.{threat}").unroll
-        return self._budget(defense).unroll if own is None else own
-
     def attacks_of(self, defense: str, threat: str) -> tuple[str, ...]:
         """Return the attacks on a defense, by name, some of which may not fit the threat."""
         places = (self._budget(f"{defense}.{threat}"), self._table(threat), self)
@@ -192,7 +185,7 @@ def preset_summary(name: str) -> str:
 
 _KEYS = [known.name for known in fields(RunConfig)]
 _LISTS = ("datasets", "classifiers", "defenses", "references", "attacks", "threats")
-_COUNTS = ("n", "draws", "latency_batch", "batch_size", "eot_samples", "unroll")
+_COUNTS = ("n", "draws", "latency_batch", "batch_size", "eot_samples")
 
 
 def _preset(name: str) -> dict[str, Any]:

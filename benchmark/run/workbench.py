@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import torch
 
 from purification_bench.attacks.protocol import PROTOCOLS
-from purification_bench.benchmark.assets.classifiers import AlwaysTraining, Classifier
+from purification_bench.benchmark.assets.always_training import AlwaysTraining
+from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import ImageDataset, Images
 from purification_bench.benchmark.assets.loading import load_classifier, load_defense
 from purification_bench.benchmark.environment import describe

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from purification_bench.attacks import guard
-from purification_bench.benchmark.assets.classifiers import Classifier, Recipe, augment
+from purification_bench.benchmark.assets.classifiers import Classifier, Recipe
 from purification_bench.benchmark.assets.data import Images
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.seeds import keyed_seed
+from purification_bench.benchmark.train.augmentation import shifted
+from purification_bench.benchmark.train.context import Training
 from purification_bench.benchmark.train.precision import InPrecision
 from purification_bench.benchmark.train.pruning import Pruning
-
-if TYPE_CHECKING:
-    from purification_bench.benchmark.train.training import Training
 
 ADVERSARY = "pgd[steps=7]"
 """Attacks each training batch, from a random start in the ball."""
@@ -33,49 +33,28 @@ def fit_classifier(classifier: Classifier, training: Training) -> None:
     The epoch kept has the best validation accuracy: under attack, if training is adversarial; among those that are
     pruned to the end, if it prunes.
     """
-    settings, recipe, device = training.settings, classifier.recipe, training.device
-    x, y = training.images("train"), training.labels("train")
-    optimizer, schedule = _optimizer(classifier, recipe, -(-len(y) // settings.batch_size) * settings.epochs)
+    settings, recipe = training.settings, classifier.recipe
+    steps = -(-len(training.labels("train")) // settings.batch_size) * settings.epochs
+    optimizer, schedule = _optimizer(classifier, recipe, steps)
     adversary = _Adversary(classifier, training) if classifier.adversarial_eps else None
     pruning = Pruning(classifier, recipe.sparsity, settings.epochs)
+    fit = _Fit(classifier, training, optimizer, schedule, adversary, pruning)
     for epoch in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
         pruning.begin(epoch)
-        total = 0.0
-        for step, i in enumerate(training.batches()):
-            batch, labels = augment(x[i].to(device), recipe), y[i].to(device)
-            if adversary:
-                batch = adversary.perturb(batch, labels, epoch, step)
-            classifier.train()
-            with training.autocast():
-                logits = classifier(batch)
-            loss = F.cross_entropy(logits.float(), labels)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            pruning.apply()
-            total += loss.item() * len(i)
+        loss = fit.train_epoch(epoch)
         if not pruning.complete(epoch):
             training.pass_over()
-        with training.as_stored(classifier):
-            accuracy = evaluate_accuracy(classifier, training.data["validation"], device)
-            robust = adversary.robust_accuracy() if adversary else 0.0
-        if adversary:
-            training.report(robust, robust_accuracy=robust, accuracy=accuracy, loss=total / len(y))
-        else:
-            training.report(accuracy, accuracy=accuracy, loss=total / len(y))
+        fit.validate(loss)
 
 
-def _optimizer(
-    classifier: Classifier, recipe: Recipe, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+def _optimizer(classifier: Classifier, recipe: Recipe, steps: int) -> tuple[Optimizer, LRScheduler]:
     rate, decay = recipe.peak_lr, recipe.weight_decay
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     if recipe.optimizer == "sgd":
-        optimizer = torch.optim.SGD(classifier.parameters(), rate, weight_decay=decay)
-        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    optimizer = torch.optim.AdamW(classifier.parameters(), rate, weight_decay=decay)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+        optimizer = SGD(classifier.parameters(), rate, weight_decay=decay)
+        return optimizer, ConstantLR(optimizer, factor=1.0)
+    optimizer = AdamW(classifier.parameters(), rate, weight_decay=decay)
+    return optimizer, OneCycleLR(optimizer, rate, total_steps=steps)
 
 
 @torch.no_grad()
@@ -112,6 +91,53 @@ class _Adversary:
             with torch.no_grad():
                 right += int((self.classifier.eval()(x_adv).argmax(dim=1) == y).sum())
         return right / len(judged.y)
+
+
+@dataclass
+class _Fit:
+    """A classifier in training, and everything that moves its weights."""
+
+    classifier: Classifier
+    training: Training
+    optimizer: Optimizer
+    schedule: LRScheduler
+    adversary: _Adversary | None
+    pruning: Pruning
+
+    def train_epoch(self, epoch: int) -> float:
+        """Take one step for each batch; return the mean loss."""
+        x, y, device = self.training.images("train"), self.training.labels("train"), self.training.device
+        total = 0.0
+        for step, i in enumerate(self.training.batches()):
+            batch, labels = shifted(x[i].to(device), self.classifier.recipe.shift), y[i].to(device)
+            if self.adversary:
+                batch = self.adversary.perturb(batch, labels, epoch, step)
+            total += self._step(batch, labels) * len(i)
+        return total / len(y)
+
+    def _step(self, batch: Tensor, labels: Tensor) -> float:
+        """Descend the cross-entropy of one batch; return it."""
+        self.classifier.train()
+        with self.training.autocast():
+            logits = self.classifier(batch)
+        loss = F.cross_entropy(logits.float(), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.pruning.apply()
+        return loss.item()
+
+    def validate(self, loss: float) -> None:
+        """Report the validation accuracy of the weights as they will be stored."""
+        held_out = self.training.data["validation"]
+        with self.training.as_stored(self.classifier):
+            accuracy = evaluate_accuracy(self.classifier, held_out, self.training.device)
+            robust = self.adversary.robust_accuracy() if self.adversary else None
+        if robust is None:
+            self.training.report(accuracy, accuracy=accuracy, loss=loss)
+        else:
+            self.training.report(robust, robust_accuracy=robust, accuracy=accuracy, loss=loss)
 
 
 def _attack(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float, key: list[object]) -> Tensor:

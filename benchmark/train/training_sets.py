@@ -21,7 +21,7 @@ from purification_bench.benchmark.paths import cache_dir
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.benchmark.train.precision import InPrecision, autocast
-from purification_bench.defenses.base import Split
+from purification_bench.defenses.context import Split
 from purification_bench.defenses.errors import UserError
 from purification_bench.leaderboard.results.atomic import replacing
 from purification_bench.leaderboard.results.canonical import digest
@@ -89,12 +89,13 @@ class AdversarialSets:
         return torch.cat(chunks)
 
     def _attack(self, attack: Attack, eps: float, x: Tensor, y: Tensor, key: list[Any]) -> Tensor:
-        found, attacked = [], InPrecision(self._target.classifier, partial(autocast, self._precision, self._device))
+        attacked = InPrecision(self._target.classifier, partial(autocast, self._precision, self._device))
+        x_adv: list[Tensor] = []
         for start in range(0, len(y), BATCH):
             part = slice(start, start + BATCH)
             batch = x[part].to(self._device), y[part].to(self._device)
-            found.append(guard.run(attack, attacked, *batch, [eps], [keyed_seed(*key, start)])[0].cpu())
-        return torch.cat(found)
+            x_adv.append(guard.run(attack, attacked, *batch, [eps], [keyed_seed(*key, start)])[0].cpu())
+        return torch.cat(x_adv)
 
 
 def _read(path: Path) -> Tensor:
