@@ -15,7 +15,8 @@ from purification_bench.benchmark.environment import pick_device
 from purification_bench.benchmark.run import config, estimate, executor, grid
 from purification_bench.benchmark.run.cells import Cell, Plan, by_attack
 from purification_bench.defenses.spec import split_list
-from purification_bench.leaderboard.judging.boards import WORDS, boards
+from purification_bench.leaderboard.judging.layout import lay_out
+from purification_bench.leaderboard.results.declared_before_3 import declared_before_3
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import page, tables
 from purification_bench.leaderboard.showing.tables import Table
@@ -65,7 +66,7 @@ def configured(args: argparse.Namespace) -> config.RunConfig:
 def report(screen: Console, store: Store, plan: Plan, outcome: executor.Outcome) -> int:
     """Show what a plan came to and write the page. Status 1 if a cell failed."""
     keys = {cell.key for cell in plan.cells}
-    console.show_boards(screen, boards(result for result in store.results() if result.key in keys))
+    console.show_boards(screen, lay_out(result for result in store.results() if result.key in keys))
     written = page.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
     failed = tables.failures(outcome.failed)
@@ -97,6 +98,6 @@ def _dry_run(plan: Plan, store: Store, device: torch.device) -> int:
 def _described(cells: Sequence[Cell]) -> str:
     """Name the attack that ``cells`` share, its threat and its sizes."""
     (name,) = {cell.spec.attack.label for cell in cells if cell.spec}
-    (estimator,) = {cell.spec.estimator for cell in cells if cell.spec}
+    (threat,) = {declared.word for cell in cells if (declared := declared_before_3(cell.identity).threat)}
     sizes = ", ".join(f"{eps:g}" for eps in dict.fromkeys(cell.eps for cell in cells))
-    return f"{name} ({WORDS.get(estimator, estimator)}) at {sizes}"
+    return f"{name} ({threat}) at {sizes}"

@@ -25,8 +25,10 @@ from purification_bench.benchmark.run.adversarial import AdversarialSet, Victim
 from purification_bench.benchmark.run.cells import Cell, Group, Plan, Subject, by_attack
 from purification_bench.benchmark.run.evaluate import Judge
 from purification_bench.defenses.base import Defense
-from purification_bench.leaderboard.results.result import Result, Verdicts
+from purification_bench.leaderboard.results.declared_before_3 import declared_before_3
+from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.results.verdicts import Verdicts
 
 GRADIENT_IMAGES = 500
 """Clean images whose gradients are probed."""
@@ -200,7 +202,8 @@ class _GroupRunner:
             except Exception as error:
                 return self._failed(cell, _reason(error))
         return Result(
-            identity=cell.identity, status="ok", facts=cell.subject.facts, environment=self.environment,
+            identity=cell.identity, status="ok", facts=cell.subject.facts,
+            declared=declared_before_3(cell.identity), environment=self.environment,
             created=_now(), clean=clean, adversarial=attacked,
             probes={**probes, **self.kept[label]},
             seconds={**judge.seconds, "attack": made.seconds} if made else {},
@@ -250,7 +253,15 @@ class _GroupRunner:
             found = timed.get(cell.subject.spec.label)
             if found is not None:
                 yield self._put(
-                    Result(cell.identity, "ok", cell.subject.facts, self.environment, _now(), latency=found)
+                    Result(
+                        cell.identity,
+                        "ok",
+                        cell.subject.facts,
+                        declared_before_3(cell.identity),
+                        self.environment,
+                        _now(),
+                        latency=found,
+                    )
                 )
 
     def _cannot_be_timed(self, subject: Subject, x: Tensor, batch: int) -> str | None:
@@ -285,7 +296,8 @@ class _GroupRunner:
         return result
 
     def _failed(self, cell: Cell, reason: str) -> Result:
-        return Result(cell.identity, "error", cell.subject.facts, self.environment, _now(), error=reason)
+        declared = declared_before_3(cell.identity)
+        return Result(cell.identity, "error", cell.subject.facts, declared, self.environment, _now(), error=reason)
 
     def _what(self, cell: Cell) -> str:
         spec = _spec_of(cell)
