@@ -15,6 +15,7 @@ from purification_bench.leaderboard.judging.checks.evidence import smallest_marg
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
 from purification_bench.leaderboard.judging.layout import lay_out
+from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.results.verdicts import Verdicts
 from purification_bench.leaderboard.showing import audit_tables, tables
 
@@ -133,6 +134,65 @@ def test_a_rule_fails_what_it_should_and_says_why(rule):
     found = finding(rule, *CASES[rule][1])
     assert found.state == "failed"
     assert len(found.evidence) > 10
+
+
+def under_other_names(made):
+    """The same result of a plug-in attack that no list knows, under a threat that none knows."""
+    attack, threat = made.identity["attack"], made.declared.threat
+    if not attack:
+        return made
+    named = {part: attack[part].replace("pgd", "mifgsm") for part in ("name", "label")}
+    word = threat.word.replace("whitebox", "unrolled")
+    estimator = attack["estimator"].replace("full", "unrolled")
+    return replace(
+        made,
+        identity={**made.identity, "attack": {**attack, **named, "estimator": estimator}},
+        declared=replace(made.declared, threat=replace(threat, word=word)),
+    )
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["passes", "fails"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_plug_in_attack_is_judged_by_what_it_declares_as_ours_are(rule, fails):
+    results = CASES[rule][fails] or []
+    known, unknown = finding(rule, *results), finding(rule, *map(under_other_names, results))
+    renamed = known.evidence.replace("pgd", "mifgsm").replace("whitebox", "unrolled")
+    assert (unknown.state, unknown.gates, unknown.evidence) == (known.state, known.gates, renamed)
+
+
+def test_a_plug_in_attack_makes_a_headline_as_ours_do():
+    seeing = [cell("pgd", 0.3, 60, how, options={"steps": 20}) for how in ("full", "bpda")]
+    results = [*BLIND, CONTROL, *map(under_other_names, seeing), under_other_names(CONTROL)]
+    board, row = board_of(*results)
+    assert {column.attack for column in board.headline(row, 0.3)} == {"fgsm", "mifgsm"}
+    assert control.attacks_work_at_all(board, row).state == "passed"
+    assert audit.verdict(board, row) == "stands"
+
+
+def test_a_threat_that_no_list_knows_counts_for_what_it_declares():
+    def met(right, attack="pgd", **declares):
+        asks = declares.pop("asks", None)
+        threat = Threat("sniper", "unknown", sees_purifier=True, judges=True, required=False, asks=asks)
+        return cell(attack, 0.3, right, threat=replace(threat, **declares))
+
+    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
+
+    def robust(*more):
+        board, row = judged_board_of(*seeing, *more)
+        return getattr(robust_accuracy(row, board.headline(row, 0.3)), "value", None)
+
+    assert robust() == 0.6
+    assert robust(met(20)) == robust(met(20, required=True)) == 0.2
+    assert robust(met(20, judges=False)) == 0.6
+    assert robust(met(20, attack="fgsm", required=True)) is None
+    assert robust(met(20, attack="fgsm", required=True, asks="certified")) == 0.2
+
+
+def test_where_a_required_threat_was_met_by_another_row_it_is_missing():
+    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
+    word = replace(seeing[0].declared.threat, word="sniper", gradient="unknown")
+    board, row = judged_board_of(*seeing, result("other", "pgd", 0.3, adversarial=(0, 0, 0, 0), threat=word))
+    assert audit.verdict(board, row) == "not judged: an attack is missing"
 
 
 @pytest.mark.parametrize("rule", set(RULES) - {gradients.gradient_auditable}, ids=lambda rule: rule.__name__)
