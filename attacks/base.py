@@ -54,6 +54,7 @@ class Attack(ABC):
             "iterates": self.iterates and self.spec.options.get("steps") != 1,
             "single_step": self.single_step,
             "control": self.control,
+            "transfers": self.transfers,
         }
 
     @abstractmethod

@@ -53,6 +53,7 @@ class SPSA(Attack):
     """Sign steps along gradients estimated by simultaneous random perturbations (Uesato et al. 2018)."""
 
     needs = "queries"
+    iterates = True
     gradients_per_image = 0
 
     def __init__(self, *, steps: int = 40, samples: int = 64, delta: float = 0.01) -> None:

@@ -68,7 +68,7 @@ class Threat:
             "sees_purifier": self.sees_purifier,
             "judges": self.judges,
             "required": self.required,
-            "asks": self.asks[0] if self.asks else None,
+            "asks": self.asks[0] if self.required and self.asks else None,
         }
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from purification_bench.leaderboard.results.result import Result, Verdicts
+from purification_bench.leaderboard.results.declared_before_3 import declared_before_3
+from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.results.verdicts import Verdicts
 
 ENVIRONMENT = {
     "device": "cpu",
@@ -29,7 +33,12 @@ def verdicts(values, draws=1) -> Verdicts:
 
 
 def result(defense="cae", attack=None, eps=0.0, clean=(1, 1, 1, 0), adversarial=None, draws=1, **more) -> Result:
-    """One accuracy cell on as many images as ``clean`` has."""
+    """One accuracy cell on as many images as ``clean`` has.
+
+    It declares what its names did before schema 3, but for a ``threat`` and for traits that are given.
+    """
+    given = {"threat": "threat", "attack": "traits", "defense": "defense_traits"}
+    declares = {part: more.pop(name) for part, name in given.items() if name in more}
     described = None
     if attack:
         threat = {"norm": more.pop("norm", "linf"), "eps": eps, "knowledge": "graybox"}
@@ -47,8 +56,10 @@ def result(defense="cae", attack=None, eps=0.0, clean=(1, 1, 1, 0), adversarial=
         "draws": draws,
         "batch": {"attack": 250, "purify": 250},
     }
+    if "protocol" in more:
+        identity["protocol"] = more.pop("protocol")
     facts = {
-        "eps_mark": 0.3,
+        "eps_mark": more.pop("mark", 0.3),
         "num_classes": 10,
         "stochastic": draws > 1,
         "differentiable": more.pop("differentiable", True),
@@ -60,6 +71,7 @@ def result(defense="cae", attack=None, eps=0.0, clean=(1, 1, 1, 0), adversarial=
         identity=identity,
         status=more.pop("status", "ok"),
         facts=facts,
+        declared=replace(declared_before_3(identity), **declares),
         environment=ENVIRONMENT,
         created=more.pop("created", "2026-01-01T00:00:00+00:00"),
         clean=verdicts(clean, draws),
@@ -79,4 +91,4 @@ def latency(defense="cae") -> Result:
         "offline": {"batch": 256, "images_per_second": 1234.5, "calls": 5},
         "peak_memory_mib": 321.0,
     }
-    return Result(identity, "ok", accuracy.facts, ENVIRONMENT, "2026-01-01T00:00:00+00:00", latency=timed)
+    return replace(accuracy, identity=identity, clean=None, latency=timed)

@@ -10,19 +10,37 @@ import pytest
 from make_results import latency, result
 
 from purification_bench.leaderboard.judging.aggregate import accuracy, paired, robust_accuracy, votes
-from purification_bench.leaderboard.judging.boards import boards, failures
-from purification_bench.leaderboard.results.result import Verdicts
+from purification_bench.leaderboard.judging.layout import failures, lay_out
+from purification_bench.leaderboard.results.declared import AttackTraits, DefenseTraits
+from purification_bench.leaderboard.results.verdicts import Verdicts
 
 
 def board_of(*results):
-    (board,) = boards(results)
+    (board,) = lay_out(results)
     return board
 
 
 def test_rows_and_columns_are_sorted_into_boards():
-    made = boards([result("cae"), result("none"), result("cae", dataset="fashion_mnist"), result("cae", seed=1)])
+    smaller = result("cae", dataset="fashion_mnist", mark=0.1)
+    made = lay_out([result("cae"), result("none"), smaller, result("cae", seed=1)])
     assert [(b.dataset, b.seed) for b in made] == [("mnist", 0), ("mnist", 1), ("fashion_mnist", 0)]
     assert list(made[0].rows) == ["none", "cae"]
+
+
+def test_boards_of_another_protocol_follow_those_of_the_standard_one():
+    apart = result("cae", dataset="mnist[pixels=32]", protocol="as-released")
+    made = lay_out([apart, result("cae", dataset="fashion_mnist", mark=0.1)])
+    assert [board.protocol for board in made] == ["standard", "as-released"]
+
+
+def test_the_undefended_row_leads_and_controls_follow_attacks_whatever_they_are_called():
+    nothing = result("zero", defense_traits=DefenseTraits(undefended=True))
+    control = AttackTraits("nothing", iterates=False, single_step=False, control=True, transfers=True)
+    drawn = result("cae", "dice", 0.3, adversarial=(1, 1, 1, 0), traits=control)
+    board = board_of(result("cae", "pgd", 0.3, adversarial=(0, 0, 0, 0)), drawn, nothing)
+    assert list(board.rows) == ["zero", "cae"]
+    assert [column.attack for column in board.columns] == ["pgd", "dice"]
+    assert board.control is board.rows["zero"]
 
 
 def test_the_worst_case_is_taken_image_by_image():
@@ -134,7 +152,7 @@ def test_a_defense_is_what_it_last_said_of_itself():
     later = "2026-01-02T00:00:00+00:00"
     before, after = result(differentiable=False), result(attack="pgd", eps=0.3, adversarial=(1, 0, 0, 0), created=later)
     failed = result(attack="fgsm", eps=0.3, differentiable=False, status="error", created="2026-01-03T00:00:00+00:00")
-    (board,) = boards([before, after, failed])
+    (board,) = lay_out([before, after, failed])
     assert board.rows["cae"].newest is after
 
 

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from make_results import result
 
-from purification_bench.leaderboard.judging import audit, checks
+from purification_bench.leaderboard.judging import audit
 from purification_bench.leaderboard.judging.aggregate import area, gap, robust_accuracy
-from purification_bench.leaderboard.judging.boards import boards
-from purification_bench.leaderboard.judging.checks import Finding
-from purification_bench.leaderboard.results.result import Verdicts
+from purification_bench.leaderboard.judging.checks import contract, control, gradients, knowledge, steps
+from purification_bench.leaderboard.judging.checks.evidence import smallest_margin
+from purification_bench.leaderboard.judging.checks.finding import Finding
+from purification_bench.leaderboard.judging.checks.rules import RULES
+from purification_bench.leaderboard.judging.layout import lay_out
+from purification_bench.leaderboard.results.declared import Threat
+from purification_bench.leaderboard.results.verdicts import Verdicts
 from purification_bench.leaderboard.showing import audit_tables, tables
 
 N = 100
@@ -28,7 +32,7 @@ def cell(attack, eps, right, estimator="full", **more):
 
 def board_of(*results):
     clean = result("it", clean=bits(95))
-    (board,) = boards([clean, *results])
+    (board,) = lay_out([clean, *results])
     return board, board.rows["it"]
 
 
@@ -50,65 +54,65 @@ def finding(rule, *results) -> Finding:
 
 
 CASES = {
-    checks.iterative_beats_single_step: (
+    steps.iterative_beats_single_step: (
         [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 10)],
         [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 60)],
     ),
-    checks.success_grows_with_eps: (
+    steps.success_grows_with_eps: (
         [cell("pgd", 0.1, 40), cell("pgd", 0.3, 42)],
         [cell("pgd", 0.1, 40), cell("pgd", 0.3, 60)],
     ),
-    checks.the_whole_box_breaks_it: ([cell("pgd", 1.0, 9)], [cell("pgd", 1.0, 40)]),
-    checks.seeing_helps: (
+    steps.the_whole_box_breaks_it: ([cell("pgd", 1.0, 9)], [cell("pgd", 1.0, 40)]),
+    knowledge.seeing_helps: (
         [cell("pgd", 0.3, 10), cell("pgd", 0.3, 80, "bare")],
         [cell("pgd", 0.3, 60), cell("pgd", 0.3, 20, "bare")],
     ),
-    checks.each_gradient_helps: (
+    knowledge.each_gradient_helps: (
         [cell("pgd", 0.3, 10), cell("pgd", 0.3, 12, "bpda"), cell("fgsm", 0.3, 11, "bare")],
         [cell("pgd", 0.3, 10), cell("pgd", 0.3, 60, "bpda"), cell("fgsm", 0.3, 11, "bare")],
     ),
-    checks.gradients_beat_queries: (
+    knowledge.gradients_beat_queries: (
         [cell("apgd", 0.3, 10), cell("square", 0.3, 50, "queries")],
         [cell("apgd", 0.3, 60), cell("square", 0.3, 50, "queries")],
     ),
-    checks.gradients_exist: (
+    gradients.gradients_exist: (
         [cell("pgd", 0.3, 9, probes={"zero_gradient_share": 0.0, "non_finite_gradient_share": 0.01})],
         [cell("pgd", 0.3, 9, probes={"zero_gradient_share": 0.5, "non_finite_gradient_share": 0.0})],
     ),
-    checks.objective_improves: (
+    gradients.objective_improves: (
         [cell("pgd", 0.3, 9, probes={"objective_improved_share": 0.9})],
         [cell("pgd", 0.3, 9, probes={"objective_improved_share": 0.2})],
     ),
-    checks.planted_examples_are_found: (
+    gradients.planted_examples_are_found: (
         [cell("pgd", 0.3, 9, probes={**PLANTED, "planted_found_share": 0.9})],
         [cell("pgd", 0.3, 9, probes={**PLANTED, "planted_found_share": 0.1})],
     ),
-    checks.two_passes_agree: (
+    contract.two_passes_agree: (
         [cell("pgd", 0.3, 9, probes={"forward_agreement": True})],
         [cell("pgd", 0.3, 9, probes={"forward_agreement": False})],
     ),
-    checks.keeps_its_contract: (
+    contract.keeps_its_contract: (
         [cell("pgd", 0.3, 9, probes={"differs_by_neighbours": 0.0})],
         [cell("pgd", 0.3, 9, probes={"differs_with_gradients": 1.0})],
     ),
-    checks.modes_agree: (
+    contract.modes_agree: (
         [cell("pgd", 0.3, 9, probes={"differs_in_train_mode": 0.0})],
         [cell("pgd", 0.3, 9, probes={"differs_in_train_mode": 1.0})],
     ),
-    checks.gradient_auditable: ([cell("pgd", 0.3, 9)], None),
-    checks.attacks_run: (
+    gradients.gradient_auditable: ([cell("pgd", 0.3, 9)], None),
+    contract.attacks_run: (
         [cell("pgd", 0.3, 9)],
         [cell("pgd", 0.3, 9, status="error", error="RuntimeError: no grad_fn")],
     ),
-    checks.more_steps_change_little: (
+    steps.more_steps_change_little: (
         [cell("pgd", 0.3, 9, options={"steps": 20}), cell("pgd[steps=40]", 0.3, 8, options={"steps": 40})],
         [cell("pgd", 0.3, 40, options={"steps": 20}), cell("pgd[steps=40]", 0.3, 8, options={"steps": 40})],
     ),
-    checks.noise_hides_nothing: (
+    knowledge.noise_hides_nothing: (
         [cell("pgd", 0.3, 9), cell("pgd", 0.3, 8, "frozen")],
         [cell("pgd", 0.3, 60), cell("pgd", 0.3, 8, "frozen")],
     ),
-    checks.attacks_work_at_all: (
+    control.attacks_work_at_all: (
         [cell("pgd", 0.3, 9), result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(1))],
         [cell("pgd", 0.3, 9), result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(60))],
     ),
@@ -116,23 +120,82 @@ CASES = {
 
 
 def test_every_rule_has_its_cases():
-    assert set(CASES) == set(checks.RULES)
+    assert set(CASES) == set(RULES)
 
 
-@pytest.mark.parametrize("rule", checks.RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_a_rule_passes_what_it_should(rule):
     found = finding(rule, *CASES[rule][0])
     assert (found.state, found.gates) == ("passed", found.gates), found.evidence
 
 
-@pytest.mark.parametrize("rule", [r for r in checks.RULES if CASES[r][1]], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", [r for r in RULES if CASES[r][1]], ids=lambda rule: rule.__name__)
 def test_a_rule_fails_what_it_should_and_says_why(rule):
     found = finding(rule, *CASES[rule][1])
     assert found.state == "failed"
     assert len(found.evidence) > 10
 
 
-@pytest.mark.parametrize("rule", set(checks.RULES) - {checks.gradient_auditable}, ids=lambda rule: rule.__name__)
+def under_other_names(made):
+    """The same result of a plug-in attack that no list knows, under a threat that none knows."""
+    attack, threat = made.identity["attack"], made.declared.threat
+    if not attack:
+        return made
+    named = {part: attack[part].replace("pgd", "mifgsm") for part in ("name", "label")}
+    word = threat.word.replace("whitebox", "unrolled")
+    estimator = attack["estimator"].replace("full", "unrolled")
+    return replace(
+        made,
+        identity={**made.identity, "attack": {**attack, **named, "estimator": estimator}},
+        declared=replace(made.declared, threat=replace(threat, word=word)),
+    )
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["passes", "fails"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_plug_in_attack_is_judged_by_what_it_declares_as_ours_are(rule, fails):
+    results = CASES[rule][fails] or []
+    known, unknown = finding(rule, *results), finding(rule, *map(under_other_names, results))
+    renamed = known.evidence.replace("pgd", "mifgsm").replace("whitebox", "unrolled")
+    assert (unknown.state, unknown.gates, unknown.evidence) == (known.state, known.gates, renamed)
+
+
+def test_a_plug_in_attack_makes_a_headline_as_ours_do():
+    seeing = [cell("pgd", 0.3, 60, how, options={"steps": 20}) for how in ("full", "bpda")]
+    results = [*BLIND, CONTROL, *map(under_other_names, seeing), under_other_names(CONTROL)]
+    board, row = board_of(*results)
+    assert {column.attack for column in board.headline(row, 0.3)} == {"fgsm", "mifgsm"}
+    assert control.attacks_work_at_all(board, row).state == "passed"
+    assert audit.verdict(board, row) == "stands"
+
+
+def test_a_threat_that_no_list_knows_counts_for_what_it_declares():
+    def met(right, attack="pgd", **declares):
+        asks = declares.pop("asks", None)
+        threat = Threat("sniper", "unknown", sees_purifier=True, judges=True, required=False, asks=asks)
+        return cell(attack, 0.3, right, threat=replace(threat, **declares))
+
+    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
+
+    def robust(*more):
+        board, row = judged_board_of(*seeing, *more)
+        return getattr(robust_accuracy(row, board.headline(row, 0.3)), "value", None)
+
+    assert robust() == 0.6
+    assert robust(met(20)) == robust(met(20, required=True)) == 0.2
+    assert robust(met(20, judges=False)) == 0.6
+    assert robust(met(20, attack="fgsm", required=True)) is None
+    assert robust(met(20, attack="fgsm", required=True, asks="certified")) == 0.2
+
+
+def test_where_a_required_threat_was_met_by_another_row_it_is_missing():
+    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
+    word = replace(seeing[0].declared.threat, word="sniper", gradient="unknown")
+    board, row = judged_board_of(*seeing, result("other", "pgd", 0.3, adversarial=(0, 0, 0, 0), threat=word))
+    assert audit.verdict(board, row) == "not judged: an attack is missing"
+
+
+@pytest.mark.parametrize("rule", set(RULES) - {gradients.gradient_auditable}, ids=lambda rule: rule.__name__)
 def test_what_was_not_run_is_not_passed(rule):
     assert finding(rule).state == "not run"
 
@@ -147,8 +210,8 @@ def test_what_declares_no_gradient_has_no_rank():
         result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="bpda"),
         result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="full"),
     ]
-    (board,) = boards(results)
-    assert checks.gradient_auditable(board, board.rows["it"]).state == "failed"
+    (board,) = lay_out(results)
+    assert gradients.gradient_auditable(board, board.rows["it"]).state == "failed"
     assert [(rank, row.defense) for rank, row in tables.ranked(board)] == [("1", "none"), ("—", "it")]
     assert audit.verdict(board, board.rows["it"]) == "flagged: gradient auditable"
 
@@ -156,28 +219,28 @@ def test_what_declares_no_gradient_has_no_rank():
 def test_a_surrogate_that_does_not_climb_accuses_no_defense():
     flat = cell("pgd", 0.3, 60, "bpda", probes={"objective_improved_share": 0.4})
     steep = cell("pgd", 0.3, 60, probes={"objective_improved_share": 0.9})
-    found = finding(checks.objective_improves, flat, steep)
+    found = finding(gradients.objective_improves, flat, steep)
     assert (found.state, found.gates) == ("failed", False)
-    assert finding(checks.objective_improves, cell("pgd", 0.3, 60, probes=flat.probes)).gates
+    assert finding(gradients.objective_improves, cell("pgd", 0.3, 60, probes=flat.probes)).gates
 
 
 def test_a_small_margin_is_no_flag():
-    few = finding(checks.iterative_beats_single_step, cell("fgsm", 0.3, 40), cell("pgd", 0.3, 42))
+    few = finding(steps.iterative_beats_single_step, cell("fgsm", 0.3, 40), cell("pgd", 0.3, 42))
     assert few.state == "passed"
 
 
 def test_the_smallest_margin_that_shows_is_the_smallest_that_is_flagged():
     _, row = board_of(cell("fgsm", 0.3, 10), cell("pgd", 0.3, 10))
-    points = round(N * checks.smallest_margin(row))
+    points = round(N * smallest_margin(row))
     for margin, state in ((points, "failed"), (points - 1, "passed")):
-        found = finding(checks.iterative_beats_single_step, cell("fgsm", 0.3, 10), cell("pgd", 0.3, 10 + margin))
+        found = finding(steps.iterative_beats_single_step, cell("fgsm", 0.3, 10), cell("pgd", 0.3, 10 + margin))
         assert found.state == state
 
 
 def test_useless_gradients_gate_where_there_is_no_other_attack():
     useless = {"zero_gradient_share": 1.0, "non_finite_gradient_share": 0.0}
-    alone = finding(checks.gradients_exist, cell("pgd", 0.3, 60, probes=useless))
-    beside = finding(checks.gradients_exist, cell("pgd", 0.3, 60, probes=useless), cell("pgd", 0.3, 9, "bpda"))
+    alone = finding(gradients.gradients_exist, cell("pgd", 0.3, 60, probes=useless))
+    beside = finding(gradients.gradients_exist, cell("pgd", 0.3, 60, probes=useless), cell("pgd", 0.3, 9, "bpda"))
     assert alone.gates
     assert not beside.gates
 
@@ -187,7 +250,7 @@ def test_a_constant_image_needs_no_gradient():
     chance = {"clean": bits(10), "adversarial": bits(10)}
     cells = [result("it", "pgd", 0.3, estimator=how, probes=flat, **chance) for how in ("full", "bpda")]
     bare = result("it", "pgd", 0.3, **chance)
-    (board,) = boards([result("it", clean=bits(10)), CONTROL, bare, *cells])
+    (board,) = lay_out([result("it", clean=bits(10)), CONTROL, bare, *cells])
     row = board.rows["it"]
     assert all(finding.state != "failed" for finding in audit.audit(board, row))
     assert audit.verdict(board, row) == "not robust: no better than chance"
@@ -197,7 +260,7 @@ def test_the_control_is_the_classifier_of_standard_training():
     """Before an adversarially trained classifier nothing breaks, and that is no fault of the attack."""
     hard = result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(90))
     hard.facts["adversarial_eps"] = 0.3
-    assert finding(checks.attacks_work_at_all, cell("pgd", 0.3, 9), hard).state == "not run"
+    assert finding(control.attacks_work_at_all, cell("pgd", 0.3, 9), hard).state == "not run"
 
 
 def test_the_verdict_tells_robust_from_not():
@@ -253,9 +316,9 @@ def test_of_a_stochastic_defense_an_attack_on_few_images_cannot_raise_the_headli
         return replace(made, adversarial=Verdicts(draws, *counts))
 
     seeing = [drawn("pgd", N, 0.9, how) for how in ("full", "bpda", "bare")]
-    (without,) = boards(seeing)
+    (without,) = lay_out(seeing)
     before = robust_accuracy(without.rows["it"], without.headline(without.rows["it"], 0.3)).value
-    (board,) = boards([*seeing, drawn("square", 20, 0.25, "queries")])
+    (board,) = lay_out([*seeing, drawn("square", 20, 0.25, "queries")])
     assert robust_accuracy(board.rows["it"], board.headline(board.rows["it"], 0.3)).value < before
 
 

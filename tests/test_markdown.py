@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from make_results import latency, result
 
-from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.showing import markdown, tables, terminal
 
 GOLDEN = Path(__file__).parent / "data" / "leaderboard.md"
@@ -45,29 +45,29 @@ def test_the_page_is_the_golden_one(results):
 
 
 def test_gray_box_rows_are_not_ranked(results):
-    (board,) = boards(results)
+    (board,) = lay_out(results)
     assert all(row[0] == tables.MISSING for row in tables.summary(board).rows)
 
 
 def test_sizes_from_one_half_on_are_marked(results):
-    (board,) = boards(results)
+    (board,) = lay_out(results)
     table = tables.by_size(board, "fgsm")
     assert table.headers == ["defense", "clean", "0.3", "0.6*", "n"]
     assert "grey image" in table.note
 
 
 def test_a_missing_cell_is_a_dash_and_a_failed_one_an_error(results):
-    (board,) = boards(results)
+    (board,) = lay_out(results)
     rows = {row[0]: row for row in tables.by_size(board, "cw").rows}
     assert rows["`cae`"][2] == tables.MISSING
-    (board,) = boards([*results, result("median", "cw", 1.5, norm="l2", status="error", error="no")])
+    (board,) = lay_out([*results, result("median", "cw", 1.5, norm="l2", status="error", error="no")])
     rows = {row[0]: row for row in tables.by_size(board, "cw").rows}
     assert rows["`median`"][2] == "error"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_the_overview_fits_the_terminal_and_leaves_nothing_out(width, results):
-    (board,) = boards(results)
+    (board,) = lay_out(results)
     made = terminal.overview(board, width)
     assert len(made) == 1 or width < 200
     headers = [header for table in made for header in table.headers[1:]]

@@ -11,7 +11,7 @@ from torch import nn
 from purification_bench.attacks import guard
 from purification_bench.benchmark.assets.always_training import AlwaysTraining
 from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
-from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing.tables import ranked
 
@@ -103,7 +103,7 @@ def released(bench, tmp_path):
 
 
 def test_its_rows_stand_apart(released):
-    (board,) = boards(Store(released).results())
+    (board,) = lay_out(Store(released).results())
     assert (board.dataset, board.protocol) == ("mnist[pixels=32]", "as-released")
     assert not any(board.candidates(eps) for eps in (0.0, 0.3))
     assert {rank for rank, _ in ranked(board)} == {"—"}
@@ -129,7 +129,7 @@ def test_a_size_that_is_added_later_is_the_one_made_at_once(bench, released):
 def test_protocols_are_not_compared_with_one_another(bench, released):
     words = [{"as-released": "as-released-eval"}.get(word, word) for word in RUN]
     assert bench("run", *words, "--out", "results")[0] == 0
-    assert len(boards(Store(released).results())) == 2
+    assert len(lay_out(Store(released).results())) == 2
     status, out, _ = bench("compare", "none", "binarize", "--out", "results")
     assert (status == 0 and "10 shared cells, 0 without" in " ".join(out.split())) or "0 without a counterpart" in out
     assert bench("export", "results", "cells.csv")[0] == 0

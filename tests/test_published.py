@@ -8,9 +8,9 @@ from pathlib import Path
 
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.paths import SHIPPED_ZOO
+from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.results.result import STANDARD
 from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import page
 
 BOARD = Path(__file__).parent.parent / "leaderboard"
 PUBLISHED = Store(BOARD / "published")
@@ -20,20 +20,20 @@ REPRODUCED = Store(BOARD / "reproduction")
 
 def test_the_page_follows_from_the_results(tmp_path):
     shutil.copytree(PUBLISHED.root, tmp_path / "published", ignore=shutil.ignore_patterns("figures", "adversarial"))
-    page.write(Store(tmp_path / "published"), tmp_path / "README.md")
+    pages.write(Store(tmp_path / "published"), tmp_path / "README.md")
     assert (tmp_path / "README.md").read_text() == (BOARD / "README.md").read_text()
 
 
 def test_the_reproduction_follows_from_the_results(tmp_path):
     shutil.copytree(REPRODUCED.root, tmp_path / "store", ignore=shutil.ignore_patterns("figures", "adversarial"))
-    page.write(Store(tmp_path / "store"))
+    pages.write(Store(tmp_path / "store"))
     assert (tmp_path / "store" / "README.md").read_text() == (REPRODUCED.root / "README.md").read_text()
 
 
 def test_the_page_of_the_controls_follows_from_the_results(tmp_path):
     """All but its gallery, whose images are not committed."""
     shutil.copytree(CONTROLS.root, tmp_path / "store", ignore=shutil.ignore_patterns("figures", "adversarial"))
-    page.write(Store(tmp_path / "store"))
+    pages.write(Store(tmp_path / "store"))
     committed = (CONTROLS.root / "README.md").read_text()
     without_gallery = re.sub(r"!\[[^]]*\]\(figures/gallery-[^)]*\)\n\n\*[^*]*\*\n\n", "", committed)
     assert (tmp_path / "store" / "README.md").read_text() == without_gallery

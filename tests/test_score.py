@@ -12,7 +12,7 @@ from conftest import SHAPES, SMALL_RUN
 from purification_bench.attacks.submitted import Submission
 from purification_bench.benchmark.registries import DATASETS
 from purification_bench.leaderboard.judging.aggregate import robust_accuracy
-from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.store import Store
 
 EPS = 0.3
@@ -44,14 +44,14 @@ def test_what_is_exported_scores_as_it_did(bench, small_config, tmp_path):
 def test_a_set_that_breaks_a_row_lowers_it(bench, small_config, tmp_path, inverted):
     run = ("run", "--config", small_config, *SMALL_RUN, "--threat", "graybox,bpda,whitebox", "--eps", f"{EPS}")
     bench(*run)
-    (board,) = boards(Store(tmp_path / "results").results())
+    (board,) = lay_out(Store(tmp_path / "results").results())
     row = board.rows["median"]
     before = robust_accuracy(row, board.headline(row, EPS)).value
     x = DATASETS.create("shapes").judged(40).x
     nearer = (x + (inverted.x_adv - x).clamp(-EPS, EPS)).clamp(0, 1)
     Submission("nearer", "shapes", "linf", EPS, nearer).write(tmp_path / "nearer.npz")
     assert bench("score", "nearer.npz", *PLACE)[0] == 0
-    (board,) = boards(Store(tmp_path / "results").results())
+    (board,) = lay_out(Store(tmp_path / "results").results())
     row = board.rows["median"]
     assert any(column.threat == "submitted" for column in board.headline(row, EPS))
     assert robust_accuracy(row, board.headline(row, EPS)).value < before

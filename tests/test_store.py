@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from make_results import result
@@ -39,6 +41,36 @@ def test_a_corrupt_file_is_set_aside_and_said_so(store):
     assert "not a stored result" in reason
 
 
+def test_a_result_that_lacks_a_fact_is_set_aside_before_anybody_asks_for_it(store):
+    path = store.put(result())
+    row = json.loads(path.read_text())
+    del row["facts"]["num_classes"]
+    path.write_text(json.dumps(row))
+    assert list(store.results()) == []
+    assert "num_classes" in store.set_aside[0][1]
+
+
+def test_a_result_of_a_later_version_is_named_kept_and_blocks_no_other(store):
+    later, made = store.put(result("later")), result()
+    store.put(made)
+    row = later.read_text().replace('"schema": 3', '"schema": 4')
+    later.write_text(row)
+    for _ in range(2):
+        assert [r.key for r in store.results()] == [made.key]
+    ((named, reason),) = store.set_aside
+    assert named == later
+    assert "schema 4" in reason
+    assert later.read_text() == row
+
+
+def test_a_result_of_a_later_version_is_not_computed_anew(store):
+    made = result()
+    path = store.put(made)
+    path.write_text(path.read_text().replace('"schema": 3', '"schema": 4'))
+    with pytest.raises(StoreError, match=path.name):
+        store.get(made.identity, made.key)
+
+
 def test_half_written_files_are_cleared(store):
     leftover = store.cells / "x.json.999999999.partial"
     leftover.write_text("{")
@@ -74,6 +106,21 @@ def test_commands_are_remembered_once(store):
     for command in ("bench run", "bench run -n 9", "bench run"):
         store.record_command(command)
     assert store.commands() == ["bench run", "bench run -n 9"]
+
+
+@pytest.mark.parametrize(
+    ("commands", "kind"),
+    [
+        ([], None),
+        (["bench run", "bench run -n 9"], "run"),
+        (["bench reproduce --table 1a"], "reproduce"),
+        (["bench run", "bench audit cae"], None),
+    ],
+)
+def test_a_store_is_of_the_kind_of_the_command_that_alone_filled_it(store, commands, kind):
+    for command in commands:
+        store.record_command(command)
+    assert store.kind == kind
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

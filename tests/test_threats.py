@@ -9,7 +9,7 @@ import pytest
 from conftest import PLUGINS, SMALL_RUN
 
 from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
-from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.store import Store
 
 NOISY = str(PLUGINS / "noisy.py")
@@ -27,7 +27,7 @@ def run(bench, tmp_path):
 
 
 def board_of(folder):
-    (board,) = boards(Store(folder / "results").results())
+    (board,) = lay_out(Store(folder / "results").results())
     return board
 
 

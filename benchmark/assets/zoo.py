@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from purification_bench.benchmark.paths import SHIPPED_ZOO, user_zoo
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import Scalar, Spec, write_spec
-from purification_bench.leaderboard.results.atomic import locked, replacing
+from purification_bench.leaderboard.results.atomic import replacing
 from purification_bench.leaderboard.results.canonical import canonical_json, digest
 
 if TYPE_CHECKING:
@@ -144,12 +144,14 @@ def load_into(model: nn.Module, weights: Weights) -> None:
 
 def add(folder: Path, model: nn.Module, *, storage: Storage = "whole", **facts: Any) -> Weights:
     """Write a model's weights and its manifest entry into ``folder``, replacing the entry of the same identity."""
+    from filelock import FileLock
+
     from purification_bench.benchmark.assets import weight_files
 
     folder.mkdir(parents=True, exist_ok=True)
     new = Weights(**facts, file="", sha256="", folder=folder)
     path = folder / f"{_stem(new)}{weight_files.SUFFIX[storage]}"
-    with locked(folder):
+    with FileLock(folder / ".lock"):
         with replacing(path) as partial:
             weight_files.write(partial, model.state_dict(), storage)
         new = replace(new, file=path.name, sha256=file_digest(path))

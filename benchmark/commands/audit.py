@@ -17,8 +17,11 @@ from purification_bench.benchmark.commands.record import command_line, refuse_fo
 from purification_bench.benchmark.commands.setup import planned
 from purification_bench.benchmark.run import config, driver
 from purification_bench.defenses.spec import split_list
-from purification_bench.leaderboard.judging import aggregate, audit, checks
-from purification_bench.leaderboard.judging.boards import SEES, Board, Row, boards
+from purification_bench.leaderboard.judging import aggregate, audit
+from purification_bench.leaderboard.judging.boards import Board, Row
+from purification_bench.leaderboard.judging.checks.evidence import smallest_margin
+from purification_bench.leaderboard.judging.checks.finding import Finding
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.judging.statistics import Estimate
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import audit_tables, page, tables
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         with console.RunProgress(watched, len(driver.missing_cells(setup.plan, store))) as progress:
             driver.execute(setup.plan, store, workbench, progress)
         keys = {cell.key for cell in setup.plan.cells}
-        judged = boards(result for result in store.results() if result.key in keys)
+        judged = lay_out(result for result in store.results() if result.key in keys)
         if args.out:
             store.record_command(command_line("audit", args, args.defenses))
             page.write(store)
@@ -84,7 +87,7 @@ def _show(screen: Console, board: Board, rows: list[Row]) -> None:
         console.show(screen, tables.Table(f"{row.defense}, {board.dataset}", ["", "check", "evidence"], found, words=3))
 
 
-def _outcome(finding: checks.Finding) -> str:
+def _outcome(finding: Finding) -> str:
     if finding.state == "failed":
         return "FAILED" if finding.gates else "informs"
     return "ok" if finding.state == "passed" else finding.state
@@ -93,7 +96,8 @@ def _outcome(finding: checks.Finding) -> str:
 def _described(board: Board, row: Row) -> dict[str, Any]:
     claimed = aggregate.robust_accuracy(row, board.candidates(board.mark))
     robust = aggregate.robust_accuracy(row, board.headline(row, board.mark))
-    seen = [c for c in board.candidates(board.mark, *SEES) if c in row.cells and row.cells[c].ok]
+    judging = board.candidates(board.mark, *board.threats)
+    seen = [c for c in judging if c.threat.required and c in row.cells and row.cells[c].ok]
     return {
         "defense": row.defense,
         "dataset": board.dataset,
@@ -104,7 +108,7 @@ def _described(board: Board, row: Row) -> dict[str, Any]:
         "claimed": _numbers(claimed),
         "robust": _numbers(robust),
         "seen": _numbers(aggregate.robust_accuracy(row, seen)),
-        "smallest_margin": checks.smallest_margin(row),
+        "smallest_margin": smallest_margin(row),
         "flags": [
             {"name": f.check, "state": f.state, "gating": f.gates, "evidence": f.evidence}
             for f in audit.audit(board, row)

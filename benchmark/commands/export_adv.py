@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
     written: set[str] = set()
     for result in store.results():
         key = (result.adversarial_set or {}).get("key")
-        if key is None or key in written or result.threat.get("norm") != "linf":
+        if key is None or key in written or result.threat_model.get("norm") != "linf":
             continue
         made = adversarial.read(store, key)
         if made is None:

@@ -16,7 +16,7 @@ from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Plan
 from purification_bench.benchmark.run.driver import Outcome
 from purification_bench.benchmark.run.units import AttackUnit, units_of
 from purification_bench.defenses.spec import split_list
-from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import page, tables
 from purification_bench.leaderboard.showing.tables import Table
@@ -64,7 +64,7 @@ def configured(args: argparse.Namespace) -> config.RunConfig:
 def report(screen: Console, store: Store, plan: Plan, outcome: Outcome) -> int:
     """Show what a plan came to and write the page. Status 1 if a cell failed."""
     keys = {cell.key for cell in plan.cells}
-    console.show_boards(screen, boards(result for result in store.results() if result.key in keys))
+    console.show_boards(screen, lay_out(result for result in store.results() if result.key in keys))
     written = page.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
     failed = tables.failures(outcome.failed)

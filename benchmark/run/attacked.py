@@ -33,8 +33,8 @@ from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Work
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.errors import UserError
 from purification_bench.leaderboard.results.canonical import digest
-from purification_bench.leaderboard.results.result import Verdicts
 from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.results.verdicts import Verdicts
 
 GRADIENT_IMAGES = 500
 """Clean images whose gradients are probed."""

@@ -16,7 +16,7 @@ from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.environment import synchronise
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
-from purification_bench.leaderboard.results.result import Verdicts
+from purification_bench.leaderboard.results.verdicts import Verdicts
 
 ROUNDING = 1e-6
 """How far beyond [0, 1] rounding may carry a purified pixel."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,7 +13,12 @@ from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.run.adversarial import AdversarialSet
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell
 from purification_bench.benchmark.run.workbench import Workbench
+from purification_bench.leaderboard.results.declared import AttackTraits, Declared, DefenseTraits, Threat
 from purification_bench.leaderboard.results.result import Result
+
+
+SUBMITTED = AttackTraits("nothing", iterates=False, single_step=False, control=False, transfers=True)
+"""Of somebody else's images nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,11 @@ def result_of(workbench: Workbench, cell: Cell, **outcome: Any) -> Result:
     )
 
 
-def declared(cell: Cell) -> Mapping[str, Any]:
+def declared(cell: Cell) -> Declared:
     """Return what a result records besides its identity of who attacked, and how: judging asks nothing else."""
     use = cell.attack if isinstance(cell, AccuracyCell) else None
-    attack = ATTACKS.create(use.attack).declared() if use and use.file is None else None
-    if use and use.file is not None:
-        attack = {"needs": "nothing", "iterates": False, "single_step": False, "control": False}
-    return {
-        "attack": attack,
-        "threat": use.of.declared() if use else None,
-        "defense": {"undefended": cell.defense.undefended},
-    }
+    attack = None
+    if use is not None:
+        attack = AttackTraits(**ATTACKS.create(use.attack).declared()) if use.file is None else SUBMITTED
+    threat = Threat(**use.of.declared()) if use else None
+    return Declared(attack, threat, DefenseTraits(cell.defense.undefended))

@@ -27,7 +27,7 @@ from purification_bench.benchmark.run.units import Unit, defenses_of, setting_of
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import Spec
-from purification_bench.leaderboard.results.result import Verdicts
+from purification_bench.leaderboard.results.verdicts import Verdicts
 
 T = TypeVar("T")
 

@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from purification_bench.leaderboard.judging.boards import SEES, Board, Column, Row, iterates
+from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.judging.statistics import Comparison, Estimate, compare, estimate, holm
+from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.results.result import Result
 
 
@@ -40,8 +41,8 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
     lie above what one attack leaves, by chance. None where the row lacks one of the ``columns``: a worst case over
     fewer attacks is another number.
 
-    The images are as many, the first of the fixed order, as under each threat of ``SEES`` some attack of many steps and
-    of the largest size judged (where there is none: as every attack judged). An attack on fewer is a candidate for
+    The images are as many, the first of the fixed order, as under each required threat some attack of many steps and of
+    the largest size judged (where there is none: as every attack judged). An attack on fewer is a candidate for
     those, so that no attack, however few its images, can raise the worst case, or narrow what it is taken over.
     """
     results = [row.cells.get(column) for column in columns]
@@ -63,11 +64,10 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
 def _images(row: Row, columns: Sequence[Column]) -> int:
     """Return how many images a worst case is taken over."""
     largest = max(column.eps for column in columns)
-    counts: dict[str, int] = {}
+    counts: dict[Threat, int] = {}
     for column in columns:
-        result = row.cells[column]
-        if column.threat in SEES and column.eps == largest and iterates(result):
-            counts[column.threat] = max(counts.get(column.threat, 0), result.n)
+        if column.threat.required and column.eps == largest and column.traits.iterates:
+            counts[column.threat] = max(counts.get(column.threat, 0), row.cells[column].n)
     return min(counts.values() or (row.cells[column].n for column in columns))
 
 

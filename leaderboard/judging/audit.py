@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 from purification_bench.leaderboard.judging.aggregate import robust_accuracy
 from purification_bench.leaderboard.judging.boards import Board, Row
-from purification_bench.leaderboard.judging.checks import CHANCE, GRADIENT_THREATS, RULES, Finding, attacks_work_at_all
+from purification_bench.leaderboard.judging.checks.control import attacks_work_at_all
+from purification_bench.leaderboard.judging.checks.evidence import by_chance
+from purification_bench.leaderboard.judging.checks.finding import Finding
+from purification_bench.leaderboard.judging.checks.rules import RULES
 
 
 def audit(board: Board, row: Row) -> list[Finding]:
@@ -24,7 +27,7 @@ def verdict(board: Board, row: Row) -> str:
         return "not judged: an attack is missing"
     if not shown_to_work(board, row):
         return "not judged: nothing shows that the attacks work"
-    if worst.value <= CHANCE / float(row.newest.facts["num_classes"]):
+    if worst.value <= by_chance(row):
         return "not robust: no better than chance"
     return "stands"
 
@@ -41,7 +44,7 @@ def shown_to_work(board: Board, row: Row) -> bool:
 
 def audited(board: Board, row: Row) -> bool:
     """Say whether some attacker of a row sees its purifier: an audit without one would say nothing."""
-    return any(column.threat in GRADIENT_THREATS for column in row.cells)
+    return any(column.threat.follows_gradient for column in row.cells)
 
 
 def gating(findings: Iterable[Finding]) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from purification_bench.leaderboard.judging.boards import current, threat_of
+from purification_bench.leaderboard.judging.layout import current
 from purification_bench.leaderboard.judging.statistics import compare, holm
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.showing.tables import Table, p_text
@@ -32,7 +32,8 @@ def _cell_place(result: Result) -> Place:
 
 
 def _attack_place(result: Result) -> Place:
-    attack = f"{result.attack} ({threat_of(result)})" if result.attack else "clean"
+    threat = result.declared.threat
+    attack = f"{result.attack} ({threat.word})" if threat else "clean"
     return (", ".join(result.place), f"seed {result.seed}", attack, result.eps)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.mandal2023 import figures as reproduction_figures
 from purification_bench.leaderboard.mandal2023 import published as mandal2023
 from purification_bench.leaderboard.mandal2023.tables import DATASETS, TABLES, Measured
@@ -17,8 +17,6 @@ from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import markdown
 from purification_bench.leaderboard.showing.tables import Table, failures, machine
 
-COMMAND = "bench reproduce"
-"""What every command line of a store starts with that this page belongs to."""
 TITLES: Mapping[str, str] = {
     "1a": "Table 1a: FGSM on the classifier alone",
     "1b": "Table 1b: PGD on the classifier alone",
@@ -46,7 +44,7 @@ def write(store: Store, target: Path | None = None) -> Path:
     """
     page = target or store.root / "README.md"
     results = list(store.results())
-    measured = Measured(boards(results))
+    measured = Measured(lay_out(results))
     pictures = _pictures(measured, store, page.parent)
     parts = [store.about() or "# The seed paper, reproduced", _how(results)]
     for name, title in TITLES.items():
@@ -68,15 +66,9 @@ def write(store: Store, target: Path | None = None) -> Path:
     return page
 
 
-def owns(store: Store) -> bool:
-    """Say whether a store was filled by ``bench reproduce`` and by nothing else: then this is its page."""
-    commands = store.commands()
-    return bool(commands) and all(line.startswith(COMMAND) for line in commands)
-
-
 def tables(results: Iterable[Result], names: Iterable[str]) -> list[Table]:
     """Return the tables of these names that there are results for."""
-    measured = Measured(boards(results))
+    measured = Measured(lay_out(results))
     found = [(TITLES[name], table) for name in names for table in TABLES[name](measured)]
     return [replace(table, title=f"{title}. {table.title}") for title, table in found]
 

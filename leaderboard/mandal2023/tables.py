@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from purification_bench.leaderboard.judging.aggregate import accuracy
-from purification_bench.leaderboard.judging.boards import REFERENCE, Board, Row
+from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.statistics import Estimate, Means, estimate
 from purification_bench.leaderboard.mandal2023 import published as mandal2023
 from purification_bench.leaderboard.mandal2023.published import Published
@@ -204,7 +204,7 @@ def _table_3(measured: Measured) -> list[Table]:
 
 
 def _timed(row: Row) -> list[str]:
-    if row.latency is None or row.latency.latency is None or _name(row) == REFERENCE:
+    if row.latency is None or row.latency.latency is None or row.undefended:
         return [MISSING, MISSING]
     return [_seconds(row.latency.latency["single"]["purifier"]["p50_ms"] / 1000), machine(row.latency)]
 
@@ -313,7 +313,7 @@ def _beside(number: Published, found: Estimate | None) -> list[str]:
 
 def _grayboxes(row: Row) -> dict[tuple[str, float], Result]:
     """Return a row's gray-box results by attack and size."""
-    return {(column.attack, column.eps): result for column, result in row.cells.items() if column.threat == "graybox"}
+    return {(column.attack, column.eps): result for column, result in row.cells.items() if column.threat.is_baseline}
 
 
 def _name(row: Row) -> str:

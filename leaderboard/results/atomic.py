@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, by one process at a time."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -39,16 +39,3 @@ def _is_alive(suffix: list[str]) -> bool:
     except PermissionError:
         return True
     return True
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process alone while the block lasts (where the system has file locks)."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

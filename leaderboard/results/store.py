@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from purification_bench.leaderboard.results.atomic import clear_leftovers, replacing
-from purification_bench.leaderboard.results.errors import StoreError
-from purification_bench.leaderboard.results.result import Result, ResultError
+from purification_bench.leaderboard.results.errors import LaterSchemaError, ResultError, StoreError
+from purification_bench.leaderboard.results.result import Result
 
 CORRUPT = ".corrupt"
 EXAMPLES = ("clean", "adversarial", "purified")
@@ -59,6 +59,12 @@ class Store:
         """Return the commands that filled this store, in the order they were first given."""
         return self._commands.read_text(encoding="utf-8").splitlines() if self._commands.is_file() else []
 
+    @property
+    def kind(self) -> str | None:
+        """The command whose lines alone filled this store: a page may be that command's own. None for several."""
+        words = {line.split()[1] for line in self.commands() if len(line.split()) > 1}
+        return words.pop() if len(words) == 1 else None
+
     def about(self) -> str:
         """Return what its owner says of this store; empty where nothing is said."""
         said = self.root / "about.md"
@@ -76,16 +82,28 @@ class Store:
         return path
 
     def get(self, identity: Mapping[str, Any], key: str) -> Result | None:
-        """Return the stored result of a cell; None where there is none, or only one that cannot be read."""
+        """Return the stored result of a cell; None where there is none, or only one that cannot be read.
+
+        Raises ``StoreError`` where a later version wrote it: whoever computed it anew would write it over.
+        """
         path = self.cells / file_name(identity, key)
-        return self._read(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return self._read(path)
+        except LaterSchemaError as error:
+            raise StoreError(f"{path}: {error}") from error
 
     def results(self) -> Iterator[Result]:
         """Yield every readable result, in the order of file names."""
         if not self.cells.is_dir():
             raise StoreError(f"{str(self.root)!r} holds no results: there is no folder {str(self.cells)!r}")
         for path in sorted(self.cells.glob("*.json")):
-            result = self._read(path)
+            try:
+                result = self._read(path)
+            except LaterSchemaError as error:
+                self._remember(path, str(error))
+                continue
             if result is not None:
                 yield result
 
@@ -106,7 +124,12 @@ class Store:
         aside = path.with_name(path.name + CORRUPT)
         if self.writing:
             path.replace(aside)
-        self.set_aside.append((aside if self.writing else path, reason))
+        self._remember(aside if self.writing else path, reason)
+
+    def _remember(self, path: Path, reason: str) -> None:
+        """Take note of a file once, however often it is met."""
+        if (path, reason) not in self.set_aside:
+            self.set_aside.append((path, reason))
 
     def _read(self, path: Path) -> Result | None:
         try:

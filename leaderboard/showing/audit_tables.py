@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from purification_bench.leaderboard.judging import audit
 from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
-from purification_bench.leaderboard.judging.boards import INFORMS, Board, Column, Row
-from purification_bench.leaderboard.judging.checks import LEVEL, POINTS, smallest_margin
+from purification_bench.leaderboard.judging.boards import Board, Column, Row
+from purification_bench.leaderboard.judging.checks.evidence import LEVEL, POINTS, smallest_margin
+from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.showing.tables import MISSING, Table, image_counts, percent, point, span
 
 
@@ -15,7 +16,7 @@ def by_threat(board: Board, brief: bool = False) -> Table | None:
     Without intervals if ``brief``.
     """
     write = point if brief else percent
-    threats = [threat for threat in board.threats if threat not in INFORMS]
+    threats = [threat for threat in board.threats if threat.judges]
     sizes = sorted({eps for row in board.rows.values() for eps in board.adaptive_sizes(row)})
     rows = []
     for eps in sizes:
@@ -34,10 +35,12 @@ def by_threat(board: Board, brief: bool = False) -> Table | None:
         "those of smaller size (chosen on one set of draws and read from another, so of a stochastic defense it can "
         f"lie above one threat's column, by chance). {MISSING}: the threat has nothing to attack there, or was not run."
     )
-    return Table("Worst case by threat", ["defense", "eps", *threats, "headline", "n"], rows, note)
+    return Table(
+        "Worst case by threat", ["defense", "eps", *(threat.word for threat in threats), "headline", "n"], rows, note
+    )
 
 
-def _under(row: Row, board: Board, eps: float, threat: str) -> list[Column]:
+def _under(row: Row, board: Board, eps: float, threat: Threat) -> list[Column]:
     return [column for column in board.candidates(eps, threat) if column in row.cells]
 
 
@@ -45,12 +48,12 @@ def how(board: Board) -> Table | None:
     """How the attackers went about it who see the purifier; None where there is none."""
     rows = []
     for row in board.rows.values():
-        attacked = {column.threat for column in row.cells} - {"graybox"}
+        attacked = any(not column.threat.is_baseline for column in row.cells)
         for threat in board.threats:
             cells = {c: r for c, r in row.cells.items() if c.threat == threat and r.ok}
-            if threat == "whitebox" and attacked and not row.newest.facts["differentiable"]:
-                rows.append([f"`{row.defense}`", threat, "none: it declares no gradient", *4 * [MISSING]])
-            if threat == "graybox" or not cells:
+            if threat.gradient == "true" and attacked and not row.fits(threat.asks):
+                rows.append([f"`{row.defense}`", threat.word, "none: it declares no gradient", *4 * [MISSING]])
+            if threat.is_baseline or not cells:
                 continue
             described = [result.identity["attack"] for result in cells.values()]
             stand_ins = {each.get("stand_in") or each.get("substitute", {}).get("label") for each in described} - {None}
@@ -58,7 +61,7 @@ def how(board: Board) -> Table | None:
             queries = [float(r.probes["queries_per_image"]) for r in cells.values() if "queries_per_image" in r.probes]
             rows.append(
                 [
-                    f"`{row.defense}`", threat, ", ".join(dict.fromkeys(column.attack for column in cells)),
+                    f"`{row.defense}`", threat.word, ", ".join(dict.fromkeys(column.attack for column in cells)),
                     ", ".join(f"`{name}`" for name in sorted(stand_ins)) or "itself", span(draws),
                     span([round(count) for count in sorted(queries)]), image_counts(cells.values()),
                 ]

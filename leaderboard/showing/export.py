@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from purification_bench.leaderboard.judging.aggregate import accuracy
-from purification_bench.leaderboard.judging.boards import threat_of
 from purification_bench.leaderboard.results.errors import StoreError
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.showing.tables import trained_on
@@ -51,9 +50,9 @@ def _row(result: Result) -> dict[str, Any]:
         "trained_on": trained_on(result),
         "stochastic": result.facts.get("stochastic"),
         "attack": result.attack,
-        "threat": threat_of(result) if result.attack else None,
-        "knowledge": result.threat.get("knowledge"),
-        "norm": result.threat.get("norm"),
+        "threat": result.declared.threat.word if result.declared.threat else None,
+        "knowledge": result.threat_model.get("knowledge"),
+        "norm": result.threat_model.get("norm"),
         "eps": result.eps if result.kind == "accuracy" else None,
         "eot_samples": (result.identity.get("attack") or {}).get("eot_samples"),
         "stand_in": (result.identity.get("attack") or {}).get("stand_in"),

@@ -41,7 +41,7 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
 
     None where no attack of the board has a size to draw against.
     """
-    attacks = [a for a, threat in board.attacks if threat == "graybox" and board.sizes(a)[0].norm == "linf"]
+    attacks = [a for a, threat in board.attacks if threat.is_baseline and board.sizes(a)[0].norm == "linf"]
     if not attacks:
         return None
     width = 1.2 + 3.1 * len(attacks)
@@ -105,7 +105,7 @@ def gallery(
     """
     for column in reversed(board.candidates(board.mark)):
         kept = _examples(board, column, examples)
-        if column.attack != "noise" and kept:
+        if not column.traits.control and kept:
             break
     else:
         return None
@@ -197,7 +197,7 @@ def _examples(
     for name, row in board.rows.items():
         result = row.cells.get(column)
         images = examples(result) if result is not None and result.ok else None
-        if images is not None and name != "none":
+        if images is not None and not row.undefended:
             kept[name] = images
     return kept
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from purification_bench.leaderboard.judging.boards import Board, Row, boards
+from purification_bench.leaderboard.judging.boards import Board, Row
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.result import STANDARD, Result, place
 from purification_bench.leaderboard.results.store import file_stem
 from purification_bench.leaderboard.showing import audit_tables, tables
@@ -34,7 +35,7 @@ def page(
         A title and an introduction of the page's own.
     """
     parts = [about or "# Leaderboard", _how(results)]
-    for board in boards(results):
+    for board in lay_out(results):
         parts.append(_board(board, figures))
     failed = tables.failures(results)
     if failed:

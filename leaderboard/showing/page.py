@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from purification_bench.leaderboard.judging.boards import boards
-from purification_bench.leaderboard.mandal2023 import page as reproduction
+from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.atomic import replacing
 from purification_bench.leaderboard.results.result import STANDARD
 from purification_bench.leaderboard.results.store import Store
@@ -15,13 +14,11 @@ from purification_bench.leaderboard.showing import figures, markdown
 
 def write(store: Store, target: Path | None = None) -> Path:
     """Render the page and its figures from the results alone; return the page's path (default ``README.md`` there)."""
-    if reproduction.owns(store):
-        return reproduction.write(store, target)
     page = target or store.root / "README.md"
     results = list(store.results())
     folder = store.root / "figures"
     pictures: dict[str, list[tuple[str, str]]] = {}
-    for board in boards(results):
+    for board in lay_out(results):
         if board.protocol != STANDARD:
             continue
         name = markdown.board_name(board)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from purification_bench.leaderboard.judging import aggregate, audit, boards
+from purification_bench.leaderboard.judging import aggregate, audit, layout
 from purification_bench.leaderboard.judging.aggregate import accuracy, paired, robust_accuracy, votes
-from purification_bench.leaderboard.judging.boards import INFORMS, Board, Column, Row
+from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.judging.statistics import Estimate
+from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.results.result import Result
 
 MISSING = "—"
@@ -37,7 +38,7 @@ class Table:
 
 def failures(results: Iterable[Result]) -> Table | None:
     """List the cells that failed, and why, one line a cause; None where none did."""
-    failed = boards.failures(results)
+    failed = layout.failures(results)
     causes: dict[tuple[str, str, str], list[str]] = {}
     for r in failed:
         cell = "latency" if r.kind == "latency" else f"{r.attack} {r.eps:g}" if r.attack else "clean"
@@ -80,7 +81,7 @@ def _summary_note(board: Board) -> str:
     cost = "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
     if not board.adaptive:
         return f"{claimed}: rows are ranked by attacks that see the purifier, and none of these does. {cost}"
-    threats = ", ".join(threat for threat in board.threats if threat not in (*INFORMS, "graybox"))
+    threats = ", ".join(threat.word for threat in board.threats if threat.judges and not threat.is_baseline)
     tried = sorted(
         {0.0, *(eps for row in board.rows.values() for eps in board.adaptive_sizes(row) if eps <= board.mark)}
     )
@@ -123,7 +124,7 @@ def point(found: Estimate | None) -> str:
     return MISSING if found is None else f"{100 * found.value:.1f}"
 
 
-def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:
+def by_size(board: Board, attack: str, threat: Threat | None = None) -> Table:
     """Accuracy of each defense under one attack, a column a size."""
     columns = board.sizes(attack, threat)
     norm = "Linf" if columns[0].norm == "linf" else "L2"
@@ -131,7 +132,7 @@ def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:
     rows = []
     for row in board.rows.values():
         cells = [_cell(row, column) for column in columns]
-        if threat != "graybox" and set(cells) == {MISSING}:
+        if not columns[0].threat.is_baseline and set(cells) == {MISSING}:
             continue  # it has nothing to attack there
         n = image_counts(row.cells.get(column) for column in columns)
         rows.append([f"`{row.defense}`", percent(accuracy(row.clean)), *cells, n])
@@ -141,13 +142,13 @@ def by_size(board: Board, attack: str, threat: str = "graybox") -> Table:
             "\\* From eps .5 on one grey image stands for every class, so no defense can be robust there; accuracy "
             "under a one-step attack at such a size bounds nothing. Shown because the seed paper reports it."
         )
-    return Table(f"Accuracy under {attack} ({norm}, {threat})", headers, rows, note)
+    return Table(f"Accuracy under {attack} ({norm}, {columns[0].threat.word})", headers, rows, note)
 
 
 def worst_case(board: Board) -> Table:
     """Per-image worst case of each defense at each size that met every gray-box attack of the mark's."""
     wanted = {column.attack for column in board.candidates(board.mark)}
-    tried = sorted({column.eps for column in board.columns if column.norm == "linf" and column.threat == "graybox"})
+    tried = sorted({column.eps for column in board.columns if column.norm == "linf" and column.threat.is_baseline})
     sizes = [eps for eps in tried if wanted <= {column.attack for column in board.candidates(eps)}]
     headers = ["defense", *(f"{eps:g}" for eps in sizes), "n"]
     rows = []
@@ -171,11 +172,11 @@ def draws(board: Board) -> Table | None:
     """Votes and resubmission of the stochastic rows at the mark; None where there is none."""
     rows = []
     for row in board.rows.values():
-        for column in board.candidates(board.mark, *(t for t in board.threats if t not in INFORMS)):
+        for column in board.candidates(board.mark, *(t for t in board.threats if t.judges)):
             found, result = votes(row, column), row.cells.get(column)
             if found and result:
                 shares = (f"{100 * share:.1f}" for share in found)
-                attack = column.attack if column.threat == "graybox" else f"{column.attack} ({column.threat})"
+                attack = column.attack if column.threat.is_baseline else f"{column.attack} ({column.threat.word})"
                 numbers = [percent(accuracy(result)), *shares, str(result.identity["draws"]), f"{result.n:,}"]
                 rows.append([f"`{row.defense}`", attack, *numbers])
     if not rows:

@@ -18,7 +18,7 @@ def overview(board: Board, width: int) -> list[Table]:
     columns = [("clean", [point(accuracy(row.clean)) for row in rows])]
     for column in board.columns:
         cells = [point(accuracy(row.cells.get(column))) for row in rows]
-        name = column.attack if column.threat == "graybox" else f"{column.attack}\n{column.threat}"
+        name = column.attack if column.threat.is_baseline else f"{column.attack}\n{column.threat.word}"
         columns.append((f"{name}\n{column.eps:g}", cells))
     columns.append((f"claimed\n{board.mark:g}", [point(estimate) for estimate in worst]))
     if board.adaptive:

@@ -1,0 +1,94 @@
+"""Checks of attackers against each other: who knows more should find more."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from purification_bench.leaderboard.judging.aggregate import robust_means
+from purification_bench.leaderboard.judging.boards import Board, Column, Row
+from purification_bench.leaderboard.judging.checks.evidence import (
+    attacked,
+    blind,
+    descending,
+    is_more,
+    leaves_more,
+    place,
+    seeing,
+    share,
+    strongest,
+)
+from purification_bench.leaderboard.judging.checks.finding import Finding, conclude
+
+
+def seeing_helps(board: Board, row: Row) -> Finding:
+    """Expect the best attack that sees the purifier not to be beaten by those that do not, or by noise."""
+    complaints, compared = [], False
+    for eps in sorted({column.eps for column in seeing(row) if column.norm == "linf"}):
+        best = strongest(row, (c for c in seeing(row) if c.eps == eps and c.norm == "linf"))
+        rivals = [c for c in blind(row) if c.eps == eps and c.norm == "linf"]
+        compared = compared or bool(rivals)
+        complaints += [
+            f"at {eps:g} {rival.attack} ({rival.threat.word}) leaves {share(row, rival)}, the best attack that sees "
+            f"the purifier {share(row, best)}"
+            for rival in rivals
+            if leaves_more(row, best, rival)
+        ]
+    passed = "no blind attack is stronger than those that see it"
+    return conclude("seeing the purifier helps", compared, complaints, passed)
+
+
+def each_gradient_helps(board: Board, row: Row) -> Finding:
+    """Expect every required threat to break what an attacker breaks who does not know the purifier; informs.
+
+    A gradient that does worse misleads, and the row rests on the other threats.
+    """
+    required = [column for column in descending(row) if column.threat.required]
+    baseline = [column for column in blind(row) if column.threat.is_baseline]
+    pairs = []
+    for where in dict.fromkeys(map(place, required)):
+        rivals = [column for column in baseline if place(column)[1:] == where[1:]]
+        if rivals:
+            pairs.append((strongest(row, (c for c in required if place(c) == where)), strongest(row, rivals)))
+    complaints = [
+        f"at {best.eps:g} {best.attack} ({best.threat.word}) leaves {share(row, best)}, {rival.attack} "
+        f"without the purifier {share(row, rival)}"
+        for best, rival in pairs
+        if leaves_more(row, best, rival)
+    ]
+    passed = "each threat breaks what gray-box breaks"
+    return conclude("each gradient helps", bool(pairs), complaints, passed, gates=False)
+
+
+def gradients_beat_queries(board: Board, row: Row) -> Finding:
+    """Expect gradients to find what queries of the same model find."""
+    complaints, compared = [], False
+    for column in _without_gradient(row):
+        rivals = [c for c in descending(row) if place(c)[1:] == place(column)[1:]]
+        best, queried = robust_means(row, rivals), robust_means(row, [column])
+        if best is None or queried is None:
+            continue
+        compared = True
+        n = min(len(best), len(queried))
+        if is_more(best[:n], queried[:n]):
+            left = f"leaves {100 * queried[:n].mean():.1f} %, gradients {100 * best[:n].mean():.1f} %"
+            complaints.append(f"at {column.eps:g} {column.attack} {left}")
+    passed = "no query attack is stronger than the gradient's"
+    return conclude("gradients beat queries", compared, complaints, passed)
+
+
+def _without_gradient(row: Row) -> list[Column]:
+    return [c for c in attacked(row) if c.threat.sees_purifier and c.threat.judges and c.threat.gradient == "none"]
+
+
+def noise_hides_nothing(board: Board, row: Row) -> Finding:
+    """Expect the attack to find as much with the randomness free as with it frozen; informs."""
+    free = [column for column in attacked(row) if column.threat.gradient == "true"]
+    frozen = [column for column in attacked(row) if column.threat.gradient == "one draw"]
+    pairs = [(a, b) for b, a in product(frozen, free) if (a.attack, a.eps) == (b.attack, b.eps)]
+    complaints = [
+        f"{a.attack} at {a.eps:g} leaves {share(row, a)}, with the randomness frozen {share(row, b)}"
+        for a, b in pairs
+        if leaves_more(row, a, b)
+    ]
+    passed = "frozen randomness changes little"
+    return conclude("noise hides nothing", bool(pairs), complaints, passed, gates=False)

@@ -1,0 +1,84 @@
+"""Checks of more: more steps, larger balls, the whole box."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from purification_bench.leaderboard.judging.aggregate import robust_accuracy
+from purification_bench.leaderboard.judging.boards import Board, Column, Row
+from purification_bench.leaderboard.judging.checks.evidence import (
+    blind,
+    by_chance,
+    descending,
+    leaves_more,
+    place,
+    seeing,
+    share,
+    strongest,
+)
+from purification_bench.leaderboard.judging.checks.finding import Finding, conclude
+
+
+def iterative_beats_single_step(board: Board, row: Row) -> Finding:
+    """Expect many steps to find at least what one step finds, with the same gradient."""
+    single = [column for column in seeing(row) if column.traits.single_step]
+    pairs = [(one, many) for one, many in product(single, descending(row)) if place(one) == place(many)]
+    complaints = [
+        f"at {one.eps:g} one step leaves {share(row, one)}, many steps {share(row, many)}"
+        for one, many in pairs
+        if leaves_more(row, many, one)
+    ]
+    return conclude("iterative beats single-step", bool(pairs), complaints, "many steps break what one step breaks")
+
+
+def more_steps_change_little(board: Board, row: Row) -> Finding:
+    """Expect twice the steps to break few images more; else the attack has not converged."""
+    pairs = [
+        (few, many)
+        for few, many in product(seeing(row), repeat=2)
+        if place(few) == place(many)
+        and few.attack_name == many.attack_name
+        and 0 < 2 * _steps(row, few) == _steps(row, many)
+    ]
+    complaints = [
+        f"{few.attack} ({few.threat.word}) at {few.eps:g} leaves {share(row, few)}, twice the steps {share(row, many)}"
+        for few, many in pairs
+        if leaves_more(row, few, many)
+    ]
+    return conclude("more steps change little", bool(pairs), complaints, "twice the steps break few more", gates=False)
+
+
+def _steps(row: Row, column: Column) -> int:
+    steps = row.cells[column].identity["attack"]["options"].get("steps")
+    return steps if isinstance(steps, int) else 0
+
+
+def success_grows_with_eps(board: Board, row: Row) -> Finding:
+    """Expect an attack of many steps to find in a larger ball what it finds in the smaller one."""
+    pairs = [
+        (small, large)
+        for small, large in product(descending(row), repeat=2)
+        if (small.attack, small.threat, small.norm) == (large.attack, large.threat, large.norm)
+        and small.eps < large.eps
+    ]
+    complaints = [
+        f"{large.attack} ({large.threat.word}) leaves {share(row, small)} at {small.eps:g} and {share(row, large)} at "
+        f"{large.eps:g}"
+        for small, large in pairs
+        if leaves_more(row, large, small)
+    ]
+    return conclude("success grows with eps", bool(pairs), complaints, "no attack finds less in a larger ball")
+
+
+def the_whole_box_breaks_it(board: Board, row: Row) -> Finding:
+    """Expect next to nothing to survive eps 1 under attacks that see the purifier: all images are within reach."""
+    worst = robust_accuracy(row, [c for c in seeing(row) if c.norm == "linf" and c.eps == 1])
+    complaints = []
+    if worst is not None and worst.low > by_chance(row):
+        complaint = f"{100 * worst.value:.1f} % survive eps 1"
+        controls = [c for c in blind(row) if c.traits.control and c.norm == "linf" and c.eps == 1]
+        if controls:
+            best = strongest(row, controls)
+            complaint += f", where {best.attack}, which knows nothing, leaves {share(row, best)}"
+        complaints.append(complaint)
+    return conclude("the whole box breaks it", worst is not None, complaints, "next to nothing survives eps 1")
