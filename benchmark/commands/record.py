@@ -7,8 +7,7 @@ import shlex
 from pathlib import Path
 
 from purification_bench.defenses.errors import UserError
-from purification_bench.leaderboard.mandal2023 import page as reproduction
-from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.results.store import REPRODUCTION, Store
 
 FLAGS = (
     "table", "figure",
@@ -34,9 +33,9 @@ def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
 
 def refuse_foreign(store: Store, command: str) -> None:
     """Raise ``UserError`` where a folder's page is not one that ``command`` writes: the seed paper's has its own."""
-    theirs = reproduction.owns(store)
+    theirs = store.kind == REPRODUCTION
     if store.commands() and theirs != (command == "reproduce"):
-        holds = reproduction.COMMAND if theirs else "other commands"
+        holds = "bench reproduce" if theirs else "other commands"
         raise UserError(f"--out {str(store.root)!r} holds the results of {holds}: give another folder")
 
 

@@ -20,12 +20,14 @@ from purification_bench.benchmark.run.cells import Plan
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.spec import split_list
-from purification_bench.leaderboard.mandal2023 import page as pages
-from purification_bench.leaderboard.mandal2023.page import FIGURES, TITLES
-from purification_bench.leaderboard.mandal2023.tables import DATASETS
+from purification_bench.leaderboard.judging.boards import boards
+from purification_bench.leaderboard.mandal2023 import tables
+from purification_bench.leaderboard.mandal2023.measured import DATASETS, Measured
+from purification_bench.leaderboard.mandal2023.page import write_reproduction
+from purification_bench.leaderboard.mandal2023.pictures import FIGURES
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import tables, terminal
+from purification_bench.leaderboard.showing.tables.failures import failures
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,12 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(screen: Console, store: Store, wanted: list[str], computed: int, failed: list[Result]) -> int:
-    written = pages.write(store)
-    for table in pages.tables(list(store.results()), wanted):
-        for piece in terminal.pieces(terminal.brief(table), screen.width):
-            console.show(screen, piece)
+    written = write_reproduction(store)
+    for table in tables.tables_of(Measured(boards(store.results())), wanted):
+        console.show_in_pieces(screen, table)
     screen.print(f"{computed} cells computed. Page: {written}", soft_wrap=True)
-    listed = tables.failures(failed)
+    listed = failures(failed)
     if listed:
         console.show(screen, listed)
     return 1 if listed else 0
@@ -79,14 +80,14 @@ def tables_asked(args: argparse.Namespace) -> list[str]:
     """
     asked = []
     for word in split_list(args.table or ""):
-        if word not in TITLES:
-            raise unknown_name("table", word, TITLES)
+        if word not in tables.PARTS:
+            raise unknown_name("table", word, tables.PARTS)
         asked.append(word)
     for word in split_list(args.figure or ""):
         if word not in FIGURES:
             raise unknown_name("figure", word, FIGURES)
-        asked.append(FIGURES[word])
-    return [name for name in TITLES if name in asked or not asked]
+        asked.append(FIGURES[word].table)
+    return [name for name in tables.PARTS if name in asked or not asked]
 
 
 def plans(args: argparse.Namespace, wanted: Sequence[str], device: torch.device) -> list[Plan]:

@@ -15,10 +15,12 @@ from purification_bench.benchmark.environment import pick_device
 from purification_bench.benchmark.run import config, estimate, executor, grid
 from purification_bench.benchmark.run.cells import Cell, Plan, by_attack
 from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.judging.boards import WORDS, boards
 from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import page, tables
-from purification_bench.leaderboard.showing.tables import Table
+from purification_bench.leaderboard.showing.table import Table, figures, words
+from purification_bench.leaderboard.showing.tables.failures import failures
+from purification_bench.leaderboard.showing.values import Count, Name, Value, text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,9 +68,9 @@ def report(screen: Console, store: Store, plan: Plan, outcome: executor.Outcome)
     """Show what a plan came to and write the page. Status 1 if a cell failed."""
     keys = {cell.key for cell in plan.cells}
     console.show_boards(screen, boards(result for result in store.results() if result.key in keys))
-    written = page.write(store)
+    written = pages.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
-    failed = tables.failures(outcome.failed)
+    failed = failures(outcome.failed)
     if failed:
         console.show(screen, failed)
     return 1 if failed else 0
@@ -77,14 +79,16 @@ def report(screen: Console, store: Store, plan: Plan, outcome: executor.Outcome)
 def _dry_run(plan: Plan, store: Store, device: torch.device) -> int:
     missing = executor.missing_cells(plan, store)
     due = {cell.key for cell in missing}
-    rows = []
+    rows: list[list[Value]] = []
     for group in plan.groups:
         for subject in group.subjects:
             mine = [cell for cell in group.cells if cell.subject is subject]
             waiting = sum(cell.key in due for cell in mine)
-            where = f"{group.dataset.spec.label}, {group.classifier.spec.label}"
-            rows.append([where, subject.spec.label, str(len(group.images.y)), str(len(mine)), str(waiting)])
-    console.show(Console(), Table("Would run", ["where", "defense", "n", "cells", "to compute"], rows))
+            where = text(f"{group.dataset.spec.label}, {group.classifier.spec.label}")
+            counts = (len(group.images.y), len(mine), waiting)
+            rows.append([where, Name(subject.spec.label), *map(Count, counts)])
+    headings = [*words("where", "defense"), *figures("n", "cells", "to compute")]
+    console.show(Console(), Table("Would run", headings, rows))
     for group in plan.groups:
         for line in dict.fromkeys(_described(cells) for cells in by_attack(group.cells)):
             print(f"{group.dataset.spec.label}: {line}")

@@ -18,6 +18,8 @@ from purification_bench.leaderboard.results.result import Result, ResultError
 
 CORRUPT = ".corrupt"
 EXAMPLES = ("clean", "adversarial", "purified")
+LEADERBOARD, REPRODUCTION = "leaderboard", "reproduction"
+"""Kinds of stores."""
 
 
 class Store:
@@ -58,6 +60,12 @@ class Store:
     def commands(self) -> list[str]:
         """Return the commands that filled this store, in the order they were first given."""
         return self._commands.read_text(encoding="utf-8").splitlines() if self._commands.is_file() else []
+
+    @property
+    def kind(self) -> str:
+        """``reproduction`` where ``bench reproduce`` filled this store and nothing else did, else ``leaderboard``."""
+        given = {tuple(line.split()[:2]) for line in self.commands()}
+        return REPRODUCTION if given == {("bench", "reproduce")} else LEADERBOARD
 
     def about(self) -> str:
         """Return what its owner says of this store; empty where nothing is said."""
