@@ -16,9 +16,9 @@ from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.commands import audit, reproduce, run
 from purification_bench.benchmark.paths import SHIPPED_ZOO
 from purification_bench.benchmark.run import grid
+from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.results.result import STANDARD
 from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import page
 
 BOARD = Path(__file__).parent.parent / "leaderboard"
 PUBLISHED = Store(BOARD / "published")
@@ -28,13 +28,13 @@ CPU = torch.device("cpu")
 
 def test_the_page_follows_from_the_results(tmp_path):
     shutil.copytree(PUBLISHED.root, tmp_path / "published", ignore=shutil.ignore_patterns("figures", "adversarial"))
-    page.write(Store(tmp_path / "published"), tmp_path / "README.md")
+    pages.write(Store(tmp_path / "published"), tmp_path / "README.md")
     assert (tmp_path / "README.md").read_text() == (BOARD / "README.md").read_text()
 
 
 def test_the_reproduction_follows_from_the_results(tmp_path):
     shutil.copytree(REPRODUCED.root, tmp_path / "store", ignore=shutil.ignore_patterns("figures", "adversarial"))
-    page.write(Store(tmp_path / "store"))
+    pages.write(Store(tmp_path / "store"))
     assert (tmp_path / "store" / "README.md").read_text() == (REPRODUCED.root / "README.md").read_text()
 
 

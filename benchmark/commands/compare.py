@@ -12,7 +12,7 @@ from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.leaderboard.judging.differences import between_defenses, between_stores
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing.tables.comparisons import a_against_b
-from purification_bench.leaderboard.showing.words import written
+from purification_bench.leaderboard.showing.wording import written
 
 
 def run(args: argparse.Namespace) -> int:

@@ -80,14 +80,14 @@ def tables_asked(args: argparse.Namespace) -> list[str]:
     """
     asked = []
     for word in split_list(args.table or ""):
-        if word not in tables.PARTS:
-            raise unknown_name("table", word, tables.PARTS)
+        if word not in tables.SECTIONS:
+            raise unknown_name("table", word, tables.SECTIONS)
         asked.append(word)
     for word in split_list(args.figure or ""):
         if word not in FIGURES:
             raise unknown_name("figure", word, FIGURES)
         asked.append(FIGURES[word].table)
-    return [name for name in tables.PARTS if name in asked or not asked]
+    return [name for name in tables.SECTIONS if name in asked or not asked]
 
 
 def plans(args: argparse.Namespace, wanted: Sequence[str], device: torch.device) -> list[Plan]:

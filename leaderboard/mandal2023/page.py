@@ -8,7 +8,7 @@ from pathlib import Path
 from purification_bench.leaderboard.judging.boards import boards
 from purification_bench.leaderboard.mandal2023.measured import Measured
 from purification_bench.leaderboard.mandal2023.pictures import FIGURES, draw
-from purification_bench.leaderboard.mandal2023.tables import PARTS
+from purification_bench.leaderboard.mandal2023.tables import SECTIONS
 from purification_bench.leaderboard.results.result import STANDARD, Result
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import markdown, page_parts
@@ -48,14 +48,14 @@ def _computed(results: Sequence[Result]) -> str:
 def _sections(measured: Measured, links: Mapping[str, str]) -> list[str]:
     """Return the paper's tables, each with the figures that show its cells' images."""
     sections = []
-    for name, part in PARTS.items():
-        shown = [markdown.render(table) for table in part.make(measured)]
+    for name, section in SECTIONS.items():
+        shown = [markdown.render(table) for table in section.make(measured)]
         shown += [
             markdown.picture(f"Figure {number}: {figure.shows}.", links[number])
             for number, figure in FIGURES.items()
             if figure.table == name and number in links
         ]
-        sections += [markdown.heading(part.title, level=2), *shown] if shown else []
+        sections += [markdown.heading(section.title, level=2), *shown] if shown else []
     return sections
 
 

@@ -30,20 +30,20 @@ def _adaptive(measured: Measured) -> list[Table]:
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """A section of the page: what heads it, and what makes its tables."""
 
     title: str
     make: Callable[[Measured], list[Table]]
 
 
-PARTS: Mapping[str, Part] = {
-    "1a": Part("Table 1a: FGSM on the classifier alone", table_1("1a", "fgsm", "fgsm_released")),
-    "1b": Part("Table 1b: PGD on the classifier alone", table_1("1b", "pgd", "pgd_released")),
-    "2": Part("Table 2: the auto-encoders, each under the attack that it was trained on", table_2),
-    "3": Part("Table 3: the defenses under FGSM .60", table_3),
-    "matrix": Part("Not in the paper: every auto-encoder under every attack", matrix),
-    "adaptive": Part("Not in the paper: attackers who see the purifier", _adaptive),
+SECTIONS: Mapping[str, Section] = {
+    "1a": Section("Table 1a: FGSM on the classifier alone", table_1("1a", "fgsm", "fgsm_released")),
+    "1b": Section("Table 1b: PGD on the classifier alone", table_1("1b", "pgd", "pgd_released")),
+    "2": Section("Table 2: the auto-encoders, each under the attack that it was trained on", table_2),
+    "3": Section("Table 3: the defenses under FGSM .60", table_3),
+    "matrix": Section("Not in the paper: every auto-encoder under every attack", matrix),
+    "adaptive": Section("Not in the paper: attackers who see the purifier", _adaptive),
 }
 """The sections, in the order of the page, by the names that ``bench reproduce --table`` takes."""
 
@@ -51,7 +51,7 @@ PARTS: Mapping[str, Part] = {
 def tables_of(measured: Measured, names: Iterable[str]) -> list[Table]:
     """Return the tables of the sections of these names that there are results for, each titled with its section."""
     return [
-        replace(table, title=f"{PARTS[name].title}. {table.title}")
+        replace(table, title=f"{SECTIONS[name].title}. {table.title}")
         for name in names
-        for table in PARTS[name].make(measured)
+        for table in SECTIONS[name].make(measured)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from purification_bench.leaderboard.showing.table import Table
 from purification_bench.leaderboard.showing.values import Missing, Number, Share, Size, Text, Value
-from purification_bench.leaderboard.showing.words import written
+from purification_bench.leaderboard.showing.wording import written
 
 UNITS_AND_MARKS = (Number, Share, Size)
 """Values whose second field only says how they are shown."""

@@ -13,7 +13,7 @@ from purification_bench.leaderboard.results.errors import StoreError
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.showing import threats
 from purification_bench.leaderboard.showing.tables.origin import trained_on
-from purification_bench.leaderboard.showing.words import written
+from purification_bench.leaderboard.showing.wording import written
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:

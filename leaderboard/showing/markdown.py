@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from purification_bench.leaderboard.showing.table import Table
 from purification_bench.leaderboard.showing.values import Text
-from purification_bench.leaderboard.showing.words import Style, written
+from purification_bench.leaderboard.showing.wording import Style, written
 
 ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 SPECIAL = "\\`*|~"

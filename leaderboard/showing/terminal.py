@@ -10,7 +10,7 @@ from rich.text import Text as RichText
 
 from purification_bench.leaderboard.showing.table import Heading, Table
 from purification_bench.leaderboard.showing.values import UNSAID, Value
-from purification_bench.leaderboard.showing.words import Style, written
+from purification_bench.leaderboard.showing.wording import Style, written
 
 FULL = Style(line="\n")
 BRIEF = Style(line="\n", brief=True)

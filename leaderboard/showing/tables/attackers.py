@@ -18,7 +18,7 @@ from purification_bench.leaderboard.showing.values import (
     listing,
     text,
 )
-from purification_bench.leaderboard.showing.words import MISSING
+from purification_bench.leaderboard.showing.wording import MISSING
 
 NO_GRADIENT = "it declares no gradient"
 WORST_CASE_NOTE = text(

@@ -23,7 +23,7 @@ from purification_bench.leaderboard.showing.values import (
     listing,
     text,
 )
-from purification_bench.leaderboard.showing.words import written
+from purification_bench.leaderboard.showing.wording import written
 
 COST = "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
 
