@@ -57,20 +57,29 @@ def ranked(board: Board) -> list[tuple[int | None, Row]]:
 
 def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
     claimed, robust = board.candidates(board.mark), board.headline(row, board.mark)
-    area, gap = aggregate.area(board, row), aggregate.gap(board, row)
-    headline: list[Value] = [known(robust_accuracy(row, robust)), known(None if area is None else Share(area))]
-    lost: list[Value] = [known(None if gap is None else Points(gap))]
+    headline, lost = (_headline(board, row), [_gap(board, row)]) if board.adaptive else ([], [])
     return [
         known(None if rank is None else Count(rank), "no rank"),
         Name(row.defense),
         trained_on(row.newest),
         known(accuracy(row.clean)),
-        *(headline if board.adaptive else []),
+        *headline,
         known(robust_accuracy(row, claimed)),
-        *(lost if board.adaptive else []),
+        *lost,
         *end_to_end(row),
         image_counts([row.clean, *(row.cells.get(column) for column in [*claimed, *robust])]),
     ]
+
+
+def _headline(board: Board, row: Row) -> list[Value]:
+    area = aggregate.area(board, row)
+    worst = robust_accuracy(row, board.headline(row, board.mark))
+    return [known(worst), known(None if area is None else Share(area))]
+
+
+def _gap(board: Board, row: Row) -> Value:
+    gap = aggregate.gap(board, row)
+    return known(None if gap is None else Points(gap))
 
 
 def _claim(board: Board) -> Text:
