@@ -8,15 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table as RichTable
 
 from purification_bench.leaderboard.judging.boards import Board
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import terminal
-from purification_bench.leaderboard.showing.tables import Table
+from purification_bench.leaderboard.showing.table import Table
+from purification_bench.leaderboard.showing.tables.accuracies import overview
 
 
 class RunProgress:
@@ -81,15 +80,15 @@ def tell_set_aside(store: Store) -> None:
 def show_boards(console: Console, boards: Sequence[Board]) -> None:
     """Print each board: what a row is and costs, and its accuracy under every attack at every size."""
     for board in boards:
-        for table in terminal.overview(board, console.width):
-            show(console, table)
+        show_in_pieces(console, overview(board))
 
 
-def show(console: Console, table: Table) -> None:
-    """Print one table."""
-    rich = RichTable(title=escape(table.title), title_justify="left", title_style="bold")
-    for index, header in enumerate(table.headers):
-        rich.add_column(escape(header), justify="left" if index < table.words else "right", overflow="fold")
-    for row in table.rows:
-        rich.add_row(*(escape(cell.strip("`")) for cell in row))
-    console.print(rich)
+def show_in_pieces(console: Console, table: Table) -> None:
+    """Print point estimates, as many tables of the terminal's width as it takes."""
+    for piece in terminal.pieces(table, console.width):
+        show(console, piece, brief=True)
+
+
+def show(console: Console, table: Table, *, brief: bool = False) -> None:
+    """Print one table; without intervals if ``brief``."""
+    console.print(terminal.rendered(table, terminal.BRIEF if brief else terminal.FULL))

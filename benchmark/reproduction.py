@@ -10,13 +10,13 @@ import torch
 
 from purification_bench.benchmark.run import config
 from purification_bench.benchmark.run.config import RunConfig
-from purification_bench.leaderboard.mandal2023 import published as mandal2023
-from purification_bench.leaderboard.mandal2023.tables import HALF_SIZE
+from purification_bench.leaderboard.mandal2023.published import AUTO_ENCODERS, sizes
+from purification_bench.leaderboard.mandal2023.table_3 import HALF_SIZE
 
 PRESET = "mandal2023"
 
-FGSM_SIZES, PGD_SIZES = mandal2023.sizes("1a"), mandal2023.sizes("1b")
-PAPERS_FGSM, PAPERS_PGD = mandal2023.AUTO_ENCODERS["fgsm"], mandal2023.AUTO_ENCODERS["pgd"]
+FGSM_SIZES, PGD_SIZES = sizes("1a"), sizes("1b")
+PAPERS_FGSM, PAPERS_PGD = AUTO_ENCODERS["fgsm"], AUTO_ENCODERS["pgd"]
 BETTER_FGSM, BETTER_PGD = "cae[latent_dim=32,noise=0.1]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"
 CAES = [PAPERS_FGSM, BETTER_FGSM, PAPERS_PGD, BETTER_PGD, "cae_multi"]
 COMPARED = [PAPERS_FGSM, BETTER_FGSM, "defensegan", "puvae"]
@@ -34,7 +34,7 @@ class Part:
     """One run: what differs from the preset."""
 
     table: str
-    """A key of ``leaderboard.reproduction.TITLES``."""
+    """A key of ``leaderboard.mandal2023.tables.SECTIONS``."""
     asked: Mapping[str, Any]
     n: int
     n_cpu: int

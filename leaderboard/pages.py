@@ -1,23 +1,24 @@
-"""Which page a store has: the leaderboard, or one that is a command's own."""
+"""The page of a store, whichever it is: the only place that knows them all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from purification_bench.leaderboard.mandal2023 import page as reproduction
-from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import page
+from purification_bench.leaderboard.mandal2023.page import write_reproduction
+from purification_bench.leaderboard.results.store import LEADERBOARD, REPRODUCTION, Store
+from purification_bench.leaderboard.showing.page import write_leaderboard
 
-WRITERS: Mapping[str, Callable[[Store, Path | None], Path]] = {"reproduce": reproduction.write}
-"""What writes the page of a store that one command alone filled, by that command."""
+WRITERS: Mapping[str, Callable[[Store, Path | None], Path]] = {
+    LEADERBOARD: write_leaderboard,
+    REPRODUCTION: write_reproduction,
+}
+"""What writes a page, by the kind of store."""
 
 
 def write(store: Store, target: Path | None = None) -> Path:
-    """Render a store's page and its figures from the results alone; return the page's path."""
-    return WRITERS.get(store.kind or "", page.write)(store, target)
+    """Render a store's page and its pictures from the results alone; return the page's path.
 
-
-def owner(store: Store) -> str | None:
-    """Return the command that a store's page is the own of; None where it is the leaderboard."""
-    return store.kind if store.kind in WRITERS else None
+    ``target`` is where the page goes, ``README.md`` in the store if none is given.
+    """
+    return WRITERS[store.kind](store, target)

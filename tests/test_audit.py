@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from make_results import result
+from shown import note, rows
 
 from purification_bench.leaderboard.judging import audit
 from purification_bench.leaderboard.judging.aggregate import area, gap, robust_accuracy
@@ -17,7 +18,8 @@ from purification_bench.leaderboard.judging.checks.rules import RULES
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.results.verdicts import Verdicts
-from purification_bench.leaderboard.showing import audit_tables, tables
+from purification_bench.leaderboard.showing.tables import attackers, audits
+from purification_bench.leaderboard.showing.tables.standings import ranked
 
 N = 100
 
@@ -212,7 +214,7 @@ def test_what_declares_no_gradient_has_no_rank():
     ]
     (board,) = lay_out(results)
     assert gradients.gradient_auditable(board, board.rows["it"]).state == "failed"
-    assert [(rank, row.defense) for rank, row in tables.ranked(board)] == [("1", "none"), ("—", "it")]
+    assert [(rank, row.defense) for rank, row in ranked(board)] == [(1, "none"), (None, "it")]
     assert audit.verdict(board, board.rows["it"]) == "flagged: gradient auditable"
 
 
@@ -275,8 +277,8 @@ def test_the_verdict_tells_robust_from_not():
     assert audit.verdict(*board_of(*seeing)) == "not judged: an attack is missing"
     board, row = board_of(*BLIND, *seeing)
     assert audit.verdict(board, row) == "not judged: nothing shows that the attacks work"
-    assert tables.ranked(board) == [("—", row)]
-    assert tables.ranked(judged_board_of(*seeing)[0])[0][0] == "1"
+    assert ranked(board) == [(None, row)]
+    assert ranked(judged_board_of(*seeing)[0])[0][0] == 1
 
 
 def test_one_step_bounds_nothing():
@@ -353,17 +355,17 @@ def test_an_attack_that_raised_is_left_out_of_the_headline_and_flagged():
 def test_the_tables_say_what_was_found():
     seeing = [cell("fgsm", 0.3, 40), cell("pgd", 0.3, 60), cell("pgd", 0.3, 50, "bpda")]
     board, _ = board_of(*seeing, cell("pgd", 0.3, 90, "bare"))
-    assert audit_tables.by_threat(board).rows == [
-        ["`it`", "0.3", "90.0 [82.6, 94.5]", "50.0 [40.4, 59.6]", "40.0 [30.9, 49.8]", "40.0 [30.9, 49.8]", "100"]
+    assert rows(attackers.by_threat(board)) == [
+        ["it", "0.3", "90.0 [82.6, 94.5]", "50.0 [40.4, 59.6]", "40.0 [30.9, 49.8]", "40.0 [30.9, 49.8]", "100"]
     ]
-    (row,) = audit_tables.checks(board).rows
+    (row,) = rows(audits.checks(board))
     assert "iterative beats single-step" in row[1]
-    assert "one step leaves 40.0 %, many steps 60.0 %" in audit_tables.checks(board).note
-    (verdict,) = audit_tables.verdicts(board).rows
+    assert "one step leaves 40.0 %, many steps 60.0 %" in note(audits.checks(board))
+    (verdict,) = rows(audits.verdicts(board))
     assert verdict[1].startswith("flagged: iterative beats single-step")
 
 
 def test_without_an_attacker_who_sees_it_there_is_nothing_to_audit():
     board, row = board_of(cell("pgd", 0.3, 90, "bare"))
     assert not audit.audited(board, row)
-    assert audit_tables.checks(board) is audit_tables.verdicts(board) is audit_tables.by_threat(board) is None
+    assert audits.checks(board) is audits.verdicts(board) is attackers.by_threat(board) is None

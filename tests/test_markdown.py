@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 from make_results import latency, result
+from markdown_it import MarkdownIt
+from shown import headers, note, rows
 
 from purification_bench.leaderboard.judging.layout import lay_out
-from purification_bench.leaderboard.showing import markdown, tables, terminal
+from purification_bench.leaderboard.showing import markdown, page, page_parts
+from purification_bench.leaderboard.showing.tables import accuracies, standings
+from purification_bench.leaderboard.showing.values import Missing
+from purification_bench.leaderboard.showing.wording import MISSING
 
 GOLDEN = Path(__file__).parent / "data" / "leaderboard.md"
 
@@ -36,46 +41,88 @@ def results():
 
 def test_the_page_is_the_golden_one(results):
     """BENCH_WRITE_GOLDEN=1 writes it anew: read the difference before committing it."""
-    page = markdown.page(
-        results, {"mnist-model_a-seed0": [("Curves.", "figures/curves.png")]}, ["bench run"], ["`x.json`: cut"]
-    )
+    pictures = {"mnist-model_a-seed0": [("Curves.", "figures/curves.png")]}
+    endings = page_parts.endings(results, ["bench run"], [(Path("folder/x.json"), "cut")])
+    text = page_parts.joined(["# Leaderboard", *page.sections(results, lay_out(results), pictures), *endings])
     if os.environ.get("BENCH_WRITE_GOLDEN"):
-        GOLDEN.write_text(page)
-    assert page == GOLDEN.read_text()
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
 
 
 def test_gray_box_rows_are_not_ranked(results):
     (board,) = lay_out(results)
-    assert all(row[0] == tables.MISSING for row in tables.summary(board).rows)
+    assert all(isinstance(row[0], Missing) for row in standings.summary(board).rows)
 
 
 def test_sizes_from_one_half_on_are_marked(results):
     (board,) = lay_out(results)
-    table = tables.by_size(board, "fgsm")
-    assert table.headers == ["defense", "clean", "0.3", "0.6*", "n"]
-    assert "grey image" in table.note
+    table = accuracies.by_size(board, "fgsm")
+    assert headers(table) == ["defense", "clean", "0.3", "0.6*", "n"]
+    assert "grey image" in note(table)
 
 
 def test_a_missing_cell_is_a_dash_and_a_failed_one_an_error(results):
     (board,) = lay_out(results)
-    rows = {row[0]: row for row in tables.by_size(board, "cw").rows}
-    assert rows["`cae`"][2] == tables.MISSING
+    cells = {defense: cell for defense, _, cell, _ in rows(accuracies.by_size(board, "cw"))}
+    assert cells["cae"] == MISSING
     (board,) = lay_out([*results, result("median", "cw", 1.5, norm="l2", status="error", error="no")])
-    rows = {row[0]: row for row in tables.by_size(board, "cw").rows}
-    assert rows["`median`"][2] == "error"
-
-
-@pytest.mark.parametrize("width", [40, 60, 80, 200])
-def test_the_overview_fits_the_terminal_and_leaves_nothing_out(width, results):
-    (board,) = lay_out(results)
-    made = terminal.overview(board, width)
-    assert len(made) == 1 or width < 200
-    headers = [header for table in made for header in table.headers[1:]]
-    assert headers == ["clean", "fgsm\n0.3", "fgsm\n0.6", "pgd\n0.3", "cw\n1.5", "claimed\n0.3", "p50\nms"]
-    for table in made:
-        cells = [[*header.splitlines(), *column] for header, *column in zip(table.headers, *table.rows, strict=True)]
-        assert sum(max(map(len, column)) + 3 for column in cells) + 1 <= width
+    cells = {defense: cell for defense, _, cell, _ in rows(accuracies.by_size(board, "cw"))}
+    assert cells["median"] == "error"
 
 
 def test_an_empty_store_says_so():
-    assert "No results yet" in markdown.page([], {})
+    assert page.sections([], [], {}) == ["No results yet."]
+
+
+HOSTILE = "a|b`c<b>\n# *d* [e](f) ![g](h) &amp; __i__ ~~j~~ \\|k \\"
+"""A name that would break out of every place that a page sets it in."""
+SEEN = " ".join(HOSTILE.splitlines())
+CODE = ["<code>", "</code>"]
+
+
+def read(page):
+    """What a Markdown reader makes of a page: its blocks, the marks within lines, and the text of each line."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(page)
+    lines = [token for token in tokens if token.type == "inline"]
+    inner = [child for line in lines for child in line.children]
+    marks = [child.content if child.type == "html_inline" else child.type for child in inner if child.type != "text"]
+    texts = ["".join(c.content for c in line.children if c.type in ("text", "code_inline")) for line in lines]
+    return [token.type for token in tokens], marks, texts
+
+
+@pytest.mark.parametrize(
+    "place", ["{}", "# {}", "- {}", "| x |\n|---|\n| {} |"], ids=["text", "heading", "item", "cell"]
+)
+def test_a_hostile_name_is_inert_wherever_it_is_set(place):
+    blocks, _, _ = read(place.format("name"))
+    for written, marks in ((markdown.escaped(HOSTILE), []), (markdown.code(HOSTILE), CODE)):
+        assert read(place.format(written))[:2] == (blocks, marks)
+        assert read(place.format(written))[2][-1] == SEEN
+
+
+def test_a_hostile_caption_and_path_are_a_picture():
+    blocks, marks, texts = read(markdown.picture(HOSTILE, "a folder/(x).png"))
+    assert (blocks, marks) == read(markdown.picture("caption", "x.png"))[:2]
+    assert texts[1] == SEEN
+
+
+@pytest.mark.parametrize("plain", ["pgd[steps=20] (Linf, graybox)", "fgsm_predicted", "90.0 [59.6, 98.2]", "it's 5 %."])
+def test_plain_words_stay_as_they_are(plain):
+    assert markdown.escaped(plain) == plain and markdown.code(plain) == f"`{plain}`"
+
+
+def test_a_hostile_defense_and_error_change_nothing_of_a_page_but_their_text():
+    def blocks(name):
+        cells = [result(each, "pgd", 0.3, clean=(1, 1), adversarial=(0, 0)) for each in ("none", name)]
+        cells.append(result("median", status="error", error=name))
+        endings = page_parts.endings(cells, [], [(Path("x.json"), name)])
+        return read("\n\n".join([*page.sections(cells, lay_out(cells), {}), *endings]))
+
+    assert blocks(HOSTILE)[0] == blocks("zzz")[0]
+    assert {mark for mark in blocks(HOSTILE)[1] if mark.startswith("<")} == set(CODE)
+    assert SEEN in blocks(HOSTILE)[2]
+
+
+def test_a_command_cannot_end_its_block():
+    block = markdown.fenced(["bench run --plugin '```.py'"])
+    assert block.startswith("````sh\n") and block.endswith("\n````")

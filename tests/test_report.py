@@ -9,11 +9,13 @@ import time
 import pandas as pd
 import pytest
 from make_results import ENVIRONMENT, latency, result
+from shown import note, rows
 
 from purification_bench.leaderboard.judging import differences
 from purification_bench.leaderboard.results.errors import StoreError
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import export
+from purification_bench.leaderboard.showing.tables.comparisons import a_against_b
 
 ATTACKS = [(name, eps) for name in ("bim", "fgsm", "noise", "pgd") for eps in (0.1, 0.15, 0.2, 0.25, 0.3, 0.6)]
 
@@ -39,10 +41,10 @@ def test_five_hundred_results_in_three_seconds(large_store):
     assert (large_store.root / "README.md").stat().st_size > 10000
 
 
-def test_no_torch_is_imported(large_store):
+def test_neither_torch_nor_rich_is_imported(large_store):
     code = (
         "import sys; from purification_bench.benchmark import cli; status = cli.main(['report', sys.argv[1]]); "
-        "sys.exit(status or 'torch' in sys.modules)"
+        "sys.exit(status or not {'torch', 'rich'}.isdisjoint(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code, str(large_store.root)], check=False).returncode == 0
 
@@ -101,21 +103,27 @@ def test_export_refuses_other_endings(tmp_path):
 def test_two_stores_are_compared_on_the_cells_they_share():
     first = [result("cae", clean=(1,) * 8), result("cae", "fgsm", 0.3, clean=(1,) * 8, adversarial=(1,) * 8)]
     second = [result("cae", clean=(1,) * 4), result("cae", "fgsm", 0.3, clean=(1,) * 8, adversarial=(0,) * 8)]
-    table = differences.between_stores(first, [*second, result("none")])
-    assert [row[0].removeprefix("mnist, model_a, seed 0, ") for row in table.rows] == [
+    found = differences.between_stores(first, [*second, result("none")])
+    assert [(each.cell.attack, each.first - each.second, each.n) for each in found.shared] == [
+        ("", 0, 4),
+        ("fgsm", 1, 8),
+    ]
+    assert found.unmatched == 1
+    table = a_against_b(found)
+    assert [row[0].removeprefix("mnist, model_a, seed 0, ") for row in rows(table)] == [
         "cae, clean",
         "cae, fgsm (graybox)",
     ]
-    assert [row[4] for row in table.rows] == ["+0.0", "+100.0"]
-    assert [row[-1] for row in table.rows] == ["4", "8"]
-    assert "1 without a counterpart" in table.note
+    assert [row[4] for row in rows(table)] == ["+0.0", "+100.0"]
+    assert "1 without a counterpart" in note(table)
 
 
 def test_defenses_are_compared_under_the_same_threat_alone():
     bare = [result(name, "pgd", 0.3, clean=(1,) * 8, adversarial=(1,) * 8) for name in ("cae", "none")]
     seen = result("cae", "pgd", 0.3, clean=(1,) * 8, adversarial=(0,) * 8, estimator="full")
-    table = differences.between_defenses([*bare, seen], "cae", "none")
-    assert [(row[0].split(", ")[-1], row[4]) for row in table.rows] == [("pgd (graybox)", "+0.0")]
+    found = differences.between_defenses([*bare, seen], "cae", "none")
+    assert [row[0] for row in rows(a_against_b(found))] == ["mnist, model_a, seed 0, pgd (graybox)"]
+    assert [each.first - each.second for each in found.shared] == [0]
 
 
 def test_two_defenses_of_a_store_are_compared(large_store, bench):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from make_results import ENVIRONMENT, latency, result
+from shown import column, headers, note, rows
 
 from purification_bench.attacks import protocol
 from purification_bench.benchmark import reproduction
@@ -18,12 +19,12 @@ from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.commands.reproduce import plans
 from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
 from purification_bench.leaderboard.judging.layout import lay_out
-from purification_bench.leaderboard.mandal2023 import figures as reproduction_figures
-from purification_bench.leaderboard.mandal2023 import page as pages
-from purification_bench.leaderboard.mandal2023 import published as mandal2023
-from purification_bench.leaderboard.mandal2023.tables import RELEASED, TABLES, Measured
+from purification_bench.leaderboard.mandal2023 import figures, published
+from purification_bench.leaderboard.mandal2023.measured import RELEASED, Measured
+from purification_bench.leaderboard.mandal2023.pictures import FIGURES
+from purification_bench.leaderboard.mandal2023.tables import SECTIONS
 from purification_bench.leaderboard.results.result import STANDARD
-from purification_bench.leaderboard.results.store import EXAMPLES, Store
+from purification_bench.leaderboard.results.store import EXAMPLES, LEADERBOARD, REPRODUCTION, Store
 
 CPU = torch.device("cpu")
 PGD_OPTIONS = {"against": "pgd", "eps": 0.15, "latent_dim": 10, "noise": 1.0}
@@ -48,33 +49,29 @@ def timed(cell):
 
 
 def made(name, *results):
-    return TABLES[name](Measured(lay_out(results)))
-
-
-def column(table, header, row=0):
-    return table.rows[row][table.headers.index(header)]
+    return SECTIONS[name].make(Measured(lay_out(results)))
 
 
 def test_the_papers_numbers_are_all_there():
-    counts = {table: len(mandal2023.of_table(table)) for table in ("1a", "1b", "2", "3")}
+    counts = {table: len(published.of_table(table)) for table in ("1a", "1b", "2", "3")}
     assert counts == {"1a": 20, "1b": 12, "2": 8, "3": 4}
-    assert [n.value for n in mandal2023.of_table("3", "latency_seconds")] == [14.8, 0.11, 0.008]
-    (cell,) = (n for n in mandal2023.of_table("1a") if (n.dataset, n.eps) == ("mnist", 0.6))
+    assert [n.value for n in published.of_table("3", "latency_seconds")] == [14.8, 0.11, 0.008]
+    (cell,) = (n for n in published.of_table("1a") if (n.dataset, n.eps) == ("mnist", 0.6))
     assert cell.value == 0.2648
 
 
 def test_every_size_of_the_paper_is_run():
-    assert mandal2023.sizes("1a") == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.5]
-    assert mandal2023.sizes("1b") == [0.05, 0.1, 0.15, 0.2, 0.3]
+    assert published.sizes("1a") == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.5]
+    assert published.sizes("1b") == [0.05, 0.1, 0.15, 0.2, 0.3]
     for table, attack in (("1a", "fgsm"), ("1b", "pgd")):
         alone = next(part for part in reproduction.PARTS if part.table == table)
-        assert (alone.asked["attacks"], alone.asked["eps"]) == ([attack], mandal2023.sizes(table))
+        assert (alone.asked["attacks"], alone.asked["eps"]) == ([attack], published.sizes(table))
 
 
 def test_the_papers_auto_encoders_are_called_what_the_registry_calls_them():
-    for attack, label in mandal2023.AUTO_ENCODERS.items():
+    for attack, label in published.AUTO_ENCODERS.items():
         spec = DEFENSES.spec(label)
-        trained_on = {(n.attack, n.eps) for n in mandal2023.of_table("2") if n.attack == attack}
+        trained_on = {(n.attack, n.eps) for n in published.of_table("2") if n.attack == attack}
         assert spec.label == label and trained_on == {(spec.options["against"], spec.options["eps"])}
 
 
@@ -122,11 +119,11 @@ def test_table_1_sets_both_protocols_beside_the_published_figure():
         measured(attack="fgsm", eps=0.1, adversarial=(1, 1, 1, 0)),
         measured(attack="fgsm_released", eps=0.1, adversarial=(1, 0, 0, 0), protocol="as-released"),
     )
-    row = next(row for row in table.rows if row[0] == "0.1")
+    row = next(row for row in rows(table) if row[0] == "0.1")
     assert row[1:4] == ["90.99", "75.0 [30.1, 95.4]", "-16.0"]
     assert row[5:7] == ["25.0 [4.6, 69.9]", "-66.0"]
-    assert [row[0] for row in table.rows if row[0].endswith("*")] == ["0.5*", "0.6*", "0.7*", "1*", "1.5*"]
-    assert next(row for row in table.rows if row[0] == "0.2")[2:4] == ["—", "—"]
+    assert [row[0] for row in rows(table) if row[0].endswith("*")] == ["0.5*", "0.6*", "0.7*", "1*", "1.5*"]
+    assert next(row for row in rows(table) if row[0] == "0.2")[2:4] == ["—", "—"]
 
 
 def test_the_released_codes_rules_are_left_out_one_at_a_time():
@@ -138,8 +135,8 @@ def test_the_released_codes_rules_are_left_out_one_at_a_time():
         measured(**attack, adversarial=(1, 1, 1, 1), protocol="as-released-eval"),
     )
     assert column(tables[0], "as-released (conv8)", 1) == "25.0 [4.6, 69.9]"
-    headers, (first, *_) = tables[1].headers, tables[1].rows
-    assert headers == ["eps", "published, mnist", "as-released", "clip=false", "eval mode", "n"]
+    first = rows(tables[1])[0]
+    assert headers(tables[1]) == ["eps", "published, mnist", "as-released", "clip=false", "eval mode", "n"]
     assert [cell.split()[0] for cell in first] == ["0.1", "90.99", "25.0", "0.0", "100.0", "4"]
 
 
@@ -149,11 +146,11 @@ def test_table_2_takes_each_auto_encoder_under_its_own_attack():
     for label, options in (("cae", FGSM_OPTIONS), ("cae[against=pgd,eps=0.15]", PGD_OPTIONS)):
         results += [measured(label, *attack, (1, 1, 1, 1), options=options) for attack in attacks]
     (table,) = made("2", *results)
-    assert [row[:3] for row in table.rows] == [
-        ["fgsm 0.6*", "mnist", "`none`"],
-        ["fgsm 0.6*", "mnist", "`cae`"],
-        ["pgd 0.15", "mnist", "`none`"],
-        ["pgd 0.15", "mnist", "`cae[against=pgd,eps=0.15]`"],
+    assert [row[:3] for row in rows(table)] == [
+        ["fgsm 0.6*", "mnist", "none"],
+        ["fgsm 0.6*", "mnist", "cae"],
+        ["pgd 0.15", "mnist", "none"],
+        ["pgd 0.15", "mnist", "cae[against=pgd,eps=0.15]"],
     ]
     assert column(table, "difference", 1) == "+7.9"
 
@@ -189,11 +186,11 @@ def test_the_matrix_gives_mean_and_worst_over_columns_that_all_rows_met():
     results += [measured("cae", "fgsm", 0.6, (0, 0, 0, 0), options=FGSM_OPTIONS), timed(results[-1])]
     summary, fgsm, grey, pgd = made("matrix", *results)
     assert [t.title for t in (fgsm, grey, pgd)] == ["mnist: fgsm", "mnist: grey", "mnist: pgd"]
-    assert fgsm.headers == ["defense", "clean", "0.3", "1*", "n"] and "bounds nothing" in fgsm.note
-    assert "needs no gradient" in grey.note
-    assert [[cell.split()[0] for cell in row] for row in summary.rows] == [
-        ["`none`", "41.7", "25.0", "—", "—", "4"],
-        ["`cae`", "75.0", "75.0", "0.001", "a", "4"],
+    assert headers(fgsm) == ["defense", "clean", "0.3", "1*", "n"] and "bounds nothing" in note(fgsm)
+    assert "needs no gradient" in note(grey)
+    assert [[cell.split()[0] for cell in row] for row in rows(summary)] == [
+        ["none", "41.7", "25.0", "—", "—", "4"],
+        ["cae", "75.0", "75.0", "0.001", "a", "4"],
     ]
     assert column(summary, "worst") == "25.0 [4.6, 69.9]"
 
@@ -217,9 +214,9 @@ def test_another_split_is_not_taken_for_the_papers():
 def test_few_images_are_drawn_too(tmp_path, count):
     few = {name: np.zeros((count, 1, 28, 28), np.uint8) for name in EXAMPLES}
     more = {name: np.zeros((8, 1, 28, 28), np.uint8) for name in EXAMPLES}
-    assert reproduction_figures.samples({"mnist": few, "fashion_mnist": more}, tmp_path / "samples.png")
-    assert reproduction_figures.sizes({"mnist": {0.1: few, 0.2: more}}, tmp_path / "sizes.png")
-    assert reproduction_figures.reconstructions({("mnist", "fgsm", 0.6): few}, tmp_path / "reconstructions.png")
+    assert figures.samples({"mnist": few, "fashion_mnist": more}, tmp_path / "samples.png")
+    assert figures.sizes({"mnist": {0.1: few, 0.2: more}}, tmp_path / "sizes.png")
+    assert figures.reconstructions({("mnist", "fgsm", 0.6): few}, tmp_path / "reconstructions.png")
 
 
 def test_a_folder_of_other_results_is_left_alone(bench, tmp_path):
@@ -228,13 +225,14 @@ def test_a_folder_of_other_results_is_left_alone(bench, tmp_path):
     store.record_command("bench run --attacks fgsm")
     status, _, err = bench("reproduce", "--table", "1a", "--out", "results", "--dry-run")
     assert status == 2 and err == "bench: --out 'results' holds the results of other commands: give another folder\n"
-    assert store.kind == "run"
+    assert store.kind == LEADERBOARD
 
 
 def test_nothing_else_is_filed_in_its_folder(bench, tmp_path):
     store = Store(tmp_path / "reproduction")
     store.prepare()
     store.record_command("bench reproduce --table 1a")
+    assert store.kind == REPRODUCTION
     for words in (("run", "--attacks", "fgsm"), ("audit", "none")):
         status, _, err = bench(*words, "--out", "reproduction")
         says = "--out 'reproduction' holds the results of bench reproduce: give another folder"
@@ -242,11 +240,11 @@ def test_nothing_else_is_filed_in_its_folder(bench, tmp_path):
 
 
 def test_every_table_and_figure_is_named_wherever_they_are_listed(bench):
-    assert list(pages.TITLES) == list(TABLES) == list(dict.fromkeys(part.table for part in reproduction.PARTS))
+    assert list(SECTIONS) == list(dict.fromkeys(part.table for part in reproduction.PARTS))
     described = bench("reproduce", "--help")[1]
-    assert ", ".join(pages.TITLES) in " ".join(described.split())
-    assert f"--figure LIST {', '.join(pages.FIGURES)}" in " ".join(described.split())
-    assert set(pages.FIGURES.values()) <= set(pages.TITLES) and pages.CAPTIONS.keys() == pages.FIGURES.keys()
+    assert ", ".join(SECTIONS) in " ".join(described.split())
+    assert f"--figure LIST {', '.join(FIGURES)}" in " ".join(described.split())
+    assert {figure.table for figure in FIGURES.values()} <= set(SECTIONS)
 
 
 def test_a_table_that_is_not_of_the_dataset_is_told_and_left_out(bench, monkeypatch):

@@ -17,14 +17,15 @@ from purification_bench.benchmark.commands.record import command_line, refuse_fo
 from purification_bench.benchmark.commands.setup import planned
 from purification_bench.benchmark.run import config, driver
 from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.judging import aggregate, audit
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.checks.evidence import smallest_margin
-from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.layout import lay_out
-from purification_bench.leaderboard.judging.statistics import Estimate
 from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import audit_tables, page, tables
+from purification_bench.leaderboard.showing.as_json import plain
+from purification_bench.leaderboard.showing.tables import attackers, audits
+from purification_bench.leaderboard.showing.values import known
 
 STDOUT = "-"
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         judged = lay_out(result for result in store.results() if result.key in keys)
         if args.out:
             store.record_command(command_line("audit", args, args.defenses))
-            page.write(store)
+            pages.write(store)
     rows = [(board, row) for board in judged for row in board.rows.values() if _wanted(row, asked)]
     if args.json is not None:
         found = json.dumps([_described(board, row) for board, row in rows], indent=1)
@@ -79,18 +80,13 @@ def _wanted(row: Row, asked: config.RunConfig) -> bool:
 
 
 def _show(screen: Console, board: Board, rows: list[Row]) -> None:
-    for table in (audit_tables.by_threat(board, brief=True), audit_tables.verdicts(board)):
-        if table:
-            console.show(screen, table)
+    worst, verdicts = attackers.by_threat(board), audits.verdicts(board)
+    if worst:
+        console.show(screen, worst, brief=True)
+    if verdicts:
+        console.show(screen, verdicts)
     for row in rows:
-        found = [[_outcome(f), f.check, f.evidence] for f in audit.audit(board, row)]
-        console.show(screen, tables.Table(f"{row.defense}, {board.dataset}", ["", "check", "evidence"], found, words=3))
-
-
-def _outcome(finding: Finding) -> str:
-    if finding.state == "failed":
-        return "FAILED" if finding.gates else "informs"
-    return "ok" if finding.state == "passed" else finding.state
+        console.show(screen, audits.every_check(board, row))
 
 
 def _described(board: Board, row: Row) -> dict[str, Any]:
@@ -104,17 +100,13 @@ def _described(board: Board, row: Row) -> dict[str, Any]:
         "classifier": board.classifier,
         "eps": board.mark,
         "verdict": audit.verdict(board, row),
-        "clean": _numbers(aggregate.accuracy(row.clean)),
-        "claimed": _numbers(claimed),
-        "robust": _numbers(robust),
-        "seen": _numbers(aggregate.robust_accuracy(row, seen)),
+        "clean": plain(known(aggregate.accuracy(row.clean))),
+        "claimed": plain(known(claimed)),
+        "robust": plain(known(robust)),
+        "seen": plain(known(aggregate.robust_accuracy(row, seen))),
         "smallest_margin": smallest_margin(row),
         "flags": [
             {"name": f.check, "state": f.state, "gating": f.gates, "evidence": f.evidence}
             for f in audit.audit(board, row)
         ],
     }
-
-
-def _numbers(found: Estimate | None) -> dict[str, float] | None:
-    return None if found is None else {"value": found.value, "low": found.low, "high": found.high, "n": found.n}

@@ -7,8 +7,7 @@ import shlex
 from pathlib import Path
 
 from purification_bench.defenses.errors import UserError
-from purification_bench.leaderboard import pages
-from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.results.store import REPRODUCTION, Store
 
 FLAGS = (
     "table", "figure",
@@ -34,9 +33,9 @@ def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
 
 def refuse_foreign(store: Store, command: str) -> None:
     """Raise ``UserError`` where a folder's page is not one that ``command`` writes: the seed paper's has its own."""
-    owner = pages.owner(store)
-    if store.commands() and owner != (command if command in pages.WRITERS else None):
-        holds = f"bench {owner}" if owner else "other commands"
+    theirs = store.kind == REPRODUCTION
+    if store.commands() and theirs != (command == "reproduce"):
+        holds = "bench reproduce" if theirs else "other commands"
         raise UserError(f"--out {str(store.root)!r} holds the results of {holds}: give another folder")
 
 

@@ -23,11 +23,13 @@ from purification_bench.benchmark.run.driver import Outcome
 from purification_bench.benchmark.run.plan import plan
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.spec import split_list
-from purification_bench.leaderboard.mandal2023 import page as pages
-from purification_bench.leaderboard.mandal2023.page import FIGURES, TITLES
-from purification_bench.leaderboard.mandal2023.tables import DATASETS
+from purification_bench.leaderboard.judging.layout import lay_out
+from purification_bench.leaderboard.mandal2023 import tables
+from purification_bench.leaderboard.mandal2023.measured import DATASETS, Measured
+from purification_bench.leaderboard.mandal2023.page import write_reproduction
+from purification_bench.leaderboard.mandal2023.pictures import FIGURES
 from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import tables, terminal
+from purification_bench.leaderboard.showing.tables.failures import failures
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,12 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(screen: Console, store: Store, wanted: list[str], outcome: Outcome) -> int:
-    written = pages.write(store)
-    for table in pages.tables(list(store.results()), wanted):
-        for piece in terminal.pieces(terminal.brief(table), screen.width):
-            console.show(screen, piece)
+    written = write_reproduction(store)
+    for table in tables.tables_of(Measured(lay_out(store.results())), wanted):
+        console.show_in_pieces(screen, table)
     screen.print(f"{outcome.computed} cells computed. Page: {written}", soft_wrap=True)
-    listed = tables.failures(outcome.failed)
+    listed = failures(outcome.failed)
     if listed:
         console.show(screen, listed)
     return 1 if listed else 0
@@ -79,14 +80,14 @@ def tables_asked(args: argparse.Namespace) -> list[str]:
     """
     asked = []
     for word in split_list(args.table or ""):
-        if word not in TITLES:
-            raise unknown_name("table", word, TITLES)
+        if word not in tables.SECTIONS:
+            raise unknown_name("table", word, tables.SECTIONS)
         asked.append(word)
     for word in split_list(args.figure or ""):
         if word not in FIGURES:
             raise unknown_name("figure", word, FIGURES)
-        asked.append(FIGURES[word])
-    return [name for name in TITLES if name in asked or not asked]
+        asked.append(FIGURES[word].table)
+    return [name for name in tables.SECTIONS if name in asked or not asked]
 
 
 def planned_tables(

@@ -16,10 +16,12 @@ from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Plan
 from purification_bench.benchmark.run.driver import Outcome
 from purification_bench.benchmark.run.units import AttackUnit, units_of
 from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import page, tables
-from purification_bench.leaderboard.showing.tables import Table
+from purification_bench.leaderboard.showing.table import Table, figures, words
+from purification_bench.leaderboard.showing.tables.failures import failures
+from purification_bench.leaderboard.showing.values import Count, Name, Value, text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,9 +67,9 @@ def report(screen: Console, store: Store, plan: Plan, outcome: Outcome) -> int:
     """Show what a plan came to and write the page. Status 1 if a cell failed."""
     keys = {cell.key for cell in plan.cells}
     console.show_boards(screen, lay_out(result for result in store.results() if result.key in keys))
-    written = page.write(store)
+    written = pages.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
-    failed = tables.failures(outcome.failed)
+    failed = failures(outcome.failed)
     if failed:
         console.show(screen, failed)
     return 1 if failed else 0
@@ -76,15 +78,18 @@ def report(screen: Console, store: Store, plan: Plan, outcome: Outcome) -> int:
 def _dry_run(setup: Setup, store: Store, args: argparse.Namespace) -> int:
     missing = driver.missing_cells(setup.plan, store)
     due = {cell.key for cell in missing}
-    rows: dict[tuple[str, str, str], list[Cell]] = {}
+    rows: dict[tuple[str, str, int], list[Cell]] = {}
     for cell in setup.plan.cells:
-        place = cell.setting.where, cell.defense.spec.label, str(cell.setting.n)
+        place = cell.setting.where, cell.defense.spec.label, cell.setting.n
         rows.setdefault(place, []).append(cell)
-    body = [[*place, str(len(mine)), str(sum(cell.key in due for cell in mine))] for place, mine in rows.items()]
-    console.show(Console(), Table("Would run", ["where", "defense", "n", "cells", "to compute"], body))
-    for line in dict.fromkeys(
-        _described(unit.cells) for unit in units_of(setup.plan.cells) if isinstance(unit, AttackUnit)
-    ):
+    body: list[list[Value]] = [
+        [text(where), Name(label), Count(n), Count(len(mine)), Count(sum(cell.key in due for cell in mine))]
+        for (where, label, n), mine in rows.items()
+    ]
+    headings = [*words("where", "defense"), *figures("n", "cells", "to compute")]
+    console.show(Console(), Table("Would run", headings, body))
+    attacked = [unit for unit in units_of(setup.plan.cells) if isinstance(unit, AttackUnit)]
+    for line in dict.fromkeys(_described(unit.cells) for unit in attacked):
         print(line)
     console.tell_set_aside(store)
     spent = setup.estimated(missing, store, args)

@@ -16,7 +16,6 @@ from purification_bench.benchmark.run.workbench import Workbench
 from purification_bench.leaderboard.results.declared import AttackTraits, Declared, DefenseTraits, Threat
 from purification_bench.leaderboard.results.result import Result
 
-
 SUBMITTED = AttackTraits("nothing", iterates=False, single_step=False, control=False, transfers=True)
 """Of somebody else's images nothing is known."""
 

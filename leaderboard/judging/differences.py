@@ -2,63 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 
 from purification_bench.leaderboard.judging.layout import current
-from purification_bench.leaderboard.judging.statistics import compare, holm
+from purification_bench.leaderboard.judging.statistics import Comparison, compare, holm
 from purification_bench.leaderboard.results.result import Result
-from purification_bench.leaderboard.showing.tables import Table, p_text
-
-Place = tuple[Any, ...]
 
 
-def between_stores(first: Iterable[Result], second: Iterable[Result]) -> Table:
+@dataclass(frozen=True)
+class Cell:
+    """What two results have in common that are compared."""
+
+    place: tuple[str, ...]
+    """Dataset, classifier, and the protocol, if it is not the standard one."""
+    seed: int
+    defense: str
+    """Empty where two defenses are compared."""
+    attack: str
+    """Empty for clean images."""
+    threat: str
+    eps: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One cell, as both sides judged it."""
+
+    cell: Cell
+    first: float
+    """The first side's accuracy ..."""
+    second: float
+    """... and the second's, on the same images."""
+    comparison: Comparison
+    adjusted: float
+    """The p-value after Holm's correction over all shared cells."""
+    n: int
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Every cell that two sides share, and how many have no counterpart."""
+
+    shared: Sequence[Difference]
+    unmatched: int
+
+
+def between_stores(first: Iterable[Result], second: Iterable[Result]) -> Differences:
     """Compare the cells that two stores share: dataset, classifier, defense, attack, threat, eps."""
-    return _table(_by_place(first, _cell_place), _by_place(second, _cell_place))
+    return _between(_by_cell(first, _cell), _by_cell(second, _cell))
 
 
-def between_defenses(results: Iterable[Result], first: str, second: str) -> Table:
+def between_defenses(results: Iterable[Result], first: str, second: str) -> Differences:
     """Compare two defenses, by label, on every attack and size that both were judged under."""
     kept = list(results)
-    return _table(
-        _by_place((r for r in kept if r.defense == first), _attack_place),
-        _by_place((r for r in kept if r.defense == second), _attack_place),
-    )
+    sides = ((result for result in kept if result.defense == label) for label in (first, second))
+    one, other = (_by_cell(side, lambda result: replace(_cell(result), defense="")) for side in sides)
+    return _between(one, other)
 
 
-def _cell_place(result: Result) -> Place:
-    return (*_attack_place(result)[:2], result.defense, *_attack_place(result)[2:])
+def _cell(result: Result) -> Cell:
+    threat = result.declared.threat.word if result.declared.threat else ""
+    return Cell(result.place, result.seed, result.defense, result.attack or "", threat, result.eps)
 
 
-def _attack_place(result: Result) -> Place:
-    threat = result.declared.threat
-    attack = f"{result.attack} ({threat.word})" if threat else "clean"
-    return (", ".join(result.place), f"seed {result.seed}", attack, result.eps)
-
-
-def _by_place(results: Iterable[Result], place: Callable[[Result], Place]) -> dict[Place, Result]:
+def _by_cell(results: Iterable[Result], cell: Callable[[Result], Cell]) -> dict[Cell, Result]:
     """Index the good accuracy cells; of several for one place, the one on most images."""
     usable = [r for r in current(results) if r.ok and r.kind == "accuracy"]
-    return {place(r): r for r in sorted(usable, key=lambda r: (r.n, r.created))}
+    return {cell(r): r for r in sorted(usable, key=lambda r: (r.n, r.created))}
 
 
-def _table(first: dict[Place, Result], second: dict[Place, Result]) -> Table:
-    shared = [place for place in first if place in second]
+def _between(first: Mapping[Cell, Result], second: Mapping[Cell, Result]) -> Differences:
+    cells = sorted((cell for cell in first if cell in second), key=astuple)
     compared = []
-    for place in sorted(shared, key=str):
-        a, b = first[place].means, second[place].means
-        n = min(len(a), len(b))
-        compared.append((place, float(a[:n].mean()), float(b[:n].mean()), n, compare(a[:n], b[:n])))
-    adjusted = holm([c.p_value for *_, c in compared])
-    rows = [
-        [
-            ", ".join(str(part) for part in place[:-1]), f"{place[-1]:g}", f"{100 * a:.1f}", f"{100 * b:.1f}",
-            f"{100 * c.difference:+.1f}", f"{c.wins} : {c.losses}", p_text(c.p_value), p_text(p), str(n),
-        ]
-        for (place, a, b, n, c), p in zip(compared, adjusted, strict=True)
-    ]  # fmt: skip
-    headers = ["cell", "eps", "A", "B", "A - B", "A better : worse", "p", "p (Holm)", "n"]
-    missing = len(first) + len(second) - 2 * len(shared)
-    note = f"{len(shared)} shared cells, {missing} without a counterpart; Holm over the shared ones."
-    return Table("A against B: accuracy (%) on the same images", headers, rows, note)
+    for cell in cells:
+        n = min(first[cell].n, second[cell].n)
+        compared.append((first[cell].means[:n], second[cell].means[:n], n))
+    tests = [compare(a, b) for a, b, _ in compared]
+    adjusted = holm([test.p_value for test in tests])
+    shared = [
+        Difference(cell, float(a.mean()), float(b.mean()), test, p, n)
+        for cell, (a, b, n), test, p in zip(cells, compared, tests, adjusted, strict=True)
+    ]
+    return Differences(shared, len(first) + len(second) - 2 * len(cells))

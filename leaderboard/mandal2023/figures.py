@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from purification_bench.leaderboard.showing.figures import Images, difference, save_png, stack
+from purification_bench.leaderboard.showing.pictures import Images, difference, save_png, show_strips
 
 Examples = Mapping[str, Images]
 """``clean``, ``adversarial`` and ``purified`` images of one cell, each uint8 ``(k, C, H, W)``."""
@@ -71,11 +71,6 @@ def _draw(
 
 
 def _panel(panel: Axes, strips: Sequence[tuple[str, Images]], columns: Sequence[str]) -> None:
-    picture, pitch = stack([images for _, images in strips])
-    panel.imshow(picture, vmin=0, vmax=255, cmap="gray", interpolation="nearest")
-    panel.set_yticks([pitch * (i + 0.5) for i in range(len(strips))], [name for name, _ in strips])
+    pitch = show_strips(panel, strips, label_size=9)
     panel.set_xticks([pitch * (i + 0.5) for i in range(len(columns))], list(columns))
     panel.xaxis.tick_top()
-    panel.tick_params(length=0, labelsize=9)
-    for side in panel.spines.values():
-        side.set_visible(False)

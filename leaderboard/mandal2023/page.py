@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from purification_bench.leaderboard.judging.layout import lay_out
-from purification_bench.leaderboard.mandal2023 import figures as reproduction_figures
-from purification_bench.leaderboard.mandal2023 import published as mandal2023
-from purification_bench.leaderboard.mandal2023.tables import DATASETS, TABLES, Measured
-from purification_bench.leaderboard.results.atomic import replacing
+from purification_bench.leaderboard.mandal2023.measured import Measured
+from purification_bench.leaderboard.mandal2023.pictures import FIGURES, draw
+from purification_bench.leaderboard.mandal2023.tables import SECTIONS
 from purification_bench.leaderboard.results.result import STANDARD, Result
 from purification_bench.leaderboard.results.store import Store
-from purification_bench.leaderboard.showing import markdown
-from purification_bench.leaderboard.showing.tables import Table, failures, machine
+from purification_bench.leaderboard.showing import markdown, page_parts
+from purification_bench.leaderboard.showing.tables.origin import machine, provenance
+from purification_bench.leaderboard.showing.values import Term, text
 
-TITLES: Mapping[str, str] = {
-    "1a": "Table 1a: FGSM on the classifier alone",
-    "1b": "Table 1b: PGD on the classifier alone",
-    "2": "Table 2: the auto-encoders, each under the attack that it was trained on",
-    "3": "Table 3: the defenses under FGSM .60",
-    "matrix": "Not in the paper: every auto-encoder under every attack",
-    "adaptive": "Not in the paper: attackers who see the purifier",
-}
-"""The tables, in the order of the page, and what each is headed by."""
-FIGURES: Mapping[str, str] = {"2": "1a", "3": "1a", "4": "1b", "6": "2"}
-"""The paper's figures that show its data or its attacks, and the table whose cells hold their images."""
-
-CAPTIONS: Mapping[str, str] = {
-    "2": "the datasets",
-    "3": "FGSM at every size, and what it adds (grey: nothing)",
-    "4": "PGD at every size, and what it adds (grey: nothing)",
-    "6": "attacked, reconstructed and original images",
-}
+TITLE = "# The seed paper, reproduced"
 
 
-def write(store: Store, target: Path | None = None) -> Path:
+def write_reproduction(store: Store, target: Path | None = None) -> Path:
     """Render the page and its figures from the results alone; return its path (default ``README.md`` in the store).
 
     Raises ``StoreError`` where there are no results.
@@ -45,75 +26,47 @@ def write(store: Store, target: Path | None = None) -> Path:
     page = target or store.root / "README.md"
     results = list(store.results())
     measured = Measured(lay_out(results))
-    pictures = _pictures(measured, store, page.parent)
-    parts = [store.about() or "# The seed paper, reproduced", _how(results)]
-    for name, title in TITLES.items():
-        made = TABLES[name](measured)
-        if made or pictures.get(name):
-            parts += [f"## {title}", *map(markdown.render, made), *pictures.get(name, [])]
-    if results:
-        parts.append("## What was attacked, and with what")
-        parts += [markdown.provenance(board, board.title) for board in measured.found]
-    failed = failures(results)
-    parts += [markdown.render(failed, level=2)] if failed else []
-    aside = [f"- `{path.name}`: {reason}" for path, reason in store.set_aside]
-    parts += ["## Set aside\n\n" + "\n".join(aside)] if aside else []
-    lines = [*_trained_by_command(measured), *store.commands()]
-    parts += ["## Reproduce\n\n```sh\n" + "\n".join(lines) + "\n```"] if store.commands() else []
-    page.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(page) as partial:
-        partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    links = {number: page_parts.link(path, page) for number, path in draw(store, measured).items()}
+    parts = [store.about() or TITLE, _computed(results), *_sections(measured, links), *_attacked(measured)]
+    commands = store.commands()
+    lines = [*_training_commands(measured), *commands] if commands else []
+    page_parts.write(page, [*parts, *page_parts.endings(results, lines, store.set_aside)])
     return page
 
 
-def tables(results: Iterable[Result], names: Iterable[str]) -> list[Table]:
-    """Return the tables of these names that there are results for."""
-    measured = Measured(lay_out(results))
-    found = [(TITLES[name], table) for name in names for table in TABLES[name](measured)]
-    return [replace(table, title=f"{title}. {table.title}") for title, table in found]
-
-
-def _how(results: Sequence[Result]) -> str:
+def _computed(results: Sequence[Result]) -> str:
     machines = sorted({machine(result) for result in results if result.kind == "accuracy"})
-    return (
-        f"{len(results)} cells, computed on {'; '.join(machines) or 'no machine yet'}. Accuracies are in percent of "
-        "test images. *Difference* is measured less published, in points; the interval is at 95 % (Wilson) and covers "
-        "the choice of images, not of training."
-    )
+    return markdown.prose(
+        text(
+            f"{len(results)} cells, computed on {'; '.join(machines) or 'no machine yet'}. Accuracies are in percent "
+            "of test images. ", Term("Difference"), " is measured less published, in points; the interval is at 95 % "
+            "(Wilson) and covers the choice of images, not of training.",
+        )
+    )  # fmt: skip
 
 
-def _trained_by_command(measured: Measured) -> list[str]:
+def _sections(measured: Measured, links: Mapping[str, str]) -> list[str]:
+    """Return the paper's tables, each with the figures that show its cells' images."""
+    sections = []
+    for name, section in SECTIONS.items():
+        shown = [markdown.render(table) for table in section.make(measured)]
+        shown += [
+            markdown.picture(f"Figure {number}: {figure.shows}.", links[number])
+            for number, figure in FIGURES.items()
+            if figure.table == name and number in links
+        ]
+        sections += [markdown.heading(section.title, level=2), *shown] if shown else []
+    return sections
+
+
+def _attacked(measured: Measured) -> list[str]:
+    """Return whose weights were attacked; nothing where nothing was."""
+    tables = [markdown.render(provenance(board, board.title)) for board in measured.boards]
+    return ["## What was attacked, and with what", *tables] if tables else []
+
+
+def _training_commands(measured: Measured) -> list[str]:
     """Return the commands that train the released protocol's classifiers, which are not shipped."""
-    boards = [board for board in measured.found if board.protocol != STANDARD]
-    trained = [next(iter(board.rows.values())).newest.facts["classifier"] for board in boards]
+    apart = [board for board in measured.boards if board.protocol != STANDARD]
+    trained = [next(iter(board.rows.values())).newest.facts["classifier"] for board in apart]
     return list(dict.fromkeys(weights["command"] for weights in trained if weights))
-
-
-def _pictures(measured: Measured, store: Store, beside: Path) -> dict[str, list[str]]:
-    """Draw the paper's figures that there are images for; return Markdown by the table that each stands under."""
-
-    def images(dataset: str, defense: str, attack: str, eps: float) -> reproduction_figures.Examples | None:
-        result = measured.cell(dataset, defense, attack, eps)
-        return store.examples_of(result) if result is not None and result.attack is not None else None
-
-    def every_size(attack: str, sizes: Sequence[float]) -> dict[str, dict[float, reproduction_figures.Examples | None]]:
-        return {d: {eps: images(d, "none", attack, eps) for eps in sizes} for d in DATASETS}
-
-    fgsm, pgd = mandal2023.sizes("1a"), mandal2023.sizes("1b")
-    trained = {(mandal2023.AUTO_ENCODERS[n.attack], n.attack, n.eps) for n in mandal2023.of_table("2")}
-    purified = {
-        (d, attack, eps): images(d, label, attack, eps) for d in DATASETS for label, attack, eps in sorted(trained)
-    }
-    paths = {number: store.root / "figures" / f"figure-{number}.png" for number in FIGURES}
-    drawn = {
-        "2": reproduction_figures.samples({d: images(d, "none", "fgsm", fgsm[0]) for d in DATASETS}, paths["2"]),
-        "3": reproduction_figures.sizes(every_size("fgsm", fgsm), paths["3"]),
-        "4": reproduction_figures.sizes(every_size("pgd", pgd), paths["4"]),
-        "6": reproduction_figures.reconstructions(purified, paths["6"]),
-    }
-    found: dict[str, list[str]] = {}
-    for number, path in drawn.items():
-        if path is not None:
-            link, caption = Path(os.path.relpath(path, beside)).as_posix(), f"Figure {number}: {CAPTIONS[number]}."
-            found.setdefault(FIGURES[number], []).append(f"![{caption}]({link})\n\n*{caption}*")
-    return found

@@ -18,6 +18,8 @@ from purification_bench.leaderboard.results.result import Result
 
 CORRUPT = ".corrupt"
 EXAMPLES = ("clean", "adversarial", "purified")
+LEADERBOARD, REPRODUCTION = "leaderboard", "reproduction"
+"""Kinds of stores."""
 
 
 class Store:
@@ -60,10 +62,10 @@ class Store:
         return self._commands.read_text(encoding="utf-8").splitlines() if self._commands.is_file() else []
 
     @property
-    def kind(self) -> str | None:
-        """The command whose lines alone filled this store: a page may be that command's own. None for several."""
-        words = {line.split()[1] for line in self.commands() if len(line.split()) > 1}
-        return words.pop() if len(words) == 1 else None
+    def kind(self) -> str:
+        """``reproduction`` where ``bench reproduce`` filled this store and nothing else did, else ``leaderboard``."""
+        given = {tuple(line.split()[:2]) for line in self.commands()}
+        return REPRODUCTION if given == {("bench", "reproduce")} else LEADERBOARD
 
     def about(self) -> str:
         """Return what its owner says of this store; empty where nothing is said."""

@@ -11,7 +11,9 @@ import pandas as pd
 from purification_bench.leaderboard.judging.aggregate import accuracy
 from purification_bench.leaderboard.results.errors import StoreError
 from purification_bench.leaderboard.results.result import Result
-from purification_bench.leaderboard.showing.tables import trained_on
+from purification_bench.leaderboard.showing import threats
+from purification_bench.leaderboard.showing.tables.origin import trained_on
+from purification_bench.leaderboard.showing.wording import written
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
@@ -36,8 +38,11 @@ def write(results: Sequence[Result], path: Path) -> None:
 
 
 def _row(result: Result) -> dict[str, Any]:
-    found = accuracy(result) if result.kind == "accuracy" else None
-    single = result.latency["single"]["end_to_end"] if result.latency else {}
+    return {**_asked(result), **_measured(result), **_computed(result)}
+
+
+def _asked(result: Result) -> dict[str, Any]:
+    attack = result.identity.get("attack") or {}
     return {
         "key": result.key,
         "kind": result.kind,
@@ -47,24 +52,36 @@ def _row(result: Result) -> dict[str, Any]:
         "classifier": result.classifier,
         "protocol": result.protocol,
         "defense": result.defense,
-        "trained_on": trained_on(result),
+        "trained_on": written(trained_on(result)),
         "stochastic": result.facts.get("stochastic"),
         "attack": result.attack,
-        "threat": result.declared.threat.word if result.declared.threat else None,
+        "threat": threats.threat_name(result),
         "knowledge": result.threat_model.get("knowledge"),
         "norm": result.threat_model.get("norm"),
         "eps": result.eps if result.kind == "accuracy" else None,
-        "eot_samples": (result.identity.get("attack") or {}).get("eot_samples"),
-        "stand_in": (result.identity.get("attack") or {}).get("stand_in"),
+        "eot_samples": attack.get("eot_samples"),
+        "stand_in": attack.get("stand_in"),
         "n": result.n,
         "seed": result.seed,
         "draws": result.identity.get("draws"),
-        "accuracy": found.value if found else None,
-        "accuracy_low": found.low if found else None,
-        "accuracy_high": found.high if found else None,
+    }
+
+
+def _measured(result: Result) -> dict[str, Any]:
+    estimate = accuracy(result) if result.kind == "accuracy" else None
+    single = result.latency["single"]["end_to_end"] if result.latency else {}
+    return {
+        "accuracy": estimate.value if estimate else None,
+        "accuracy_low": estimate.low if estimate else None,
+        "accuracy_high": estimate.high if estimate else None,
         "latency_p50_ms": single.get("p50_ms"),
         "latency_p90_ms": single.get("p90_ms"),
         "images_per_second": result.latency["offline"]["images_per_second"] if result.latency else None,
+    }
+
+
+def _computed(result: Result) -> dict[str, Any]:
+    return {
         "device": result.environment["device"],
         "device_name": result.environment["device_name"],
         "torch": result.environment["versions"]["torch"],

@@ -1,60 +1,63 @@
-"""Tables as a terminal shows them: point estimates, cut to its width."""
+"""Tables as a terminal shows them: cut to its width, without their notes."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import replace
 
-from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
-from purification_bench.leaderboard.judging.boards import Board
-from purification_bench.leaderboard.showing.tables import Table, end_to_end, point
+from rich.table import Table as RichTable
+from rich.text import Text as RichText
+
+from purification_bench.leaderboard.showing.table import Heading, Table
+from purification_bench.leaderboard.showing.values import UNSAID, Value
+from purification_bench.leaderboard.showing.wording import Style, written
+
+FULL = Style(line="\n")
+BRIEF = Style(line="\n", brief=True)
+"""Point estimates only."""
+BORDERS = 3
+"""Characters that a column takes besides its cells."""
+NARROWEST = 5
 
 
-def overview(board: Board, width: int) -> list[Table]:
-    """Point estimates of everything, for a terminal: as many tables of ``width`` characters as it takes."""
-    rows = list(board.rows.values())
-    worst = [robust_accuracy(row, board.candidates(board.mark)) for row in rows]
-    robust = [robust_accuracy(row, board.headline(row, board.mark)) for row in rows]
-    columns = [("clean", [point(accuracy(row.clean)) for row in rows])]
-    for column in board.columns:
-        cells = [point(accuracy(row.cells.get(column))) for row in rows]
-        name = column.attack if column.threat.is_baseline else f"{column.attack}\n{column.threat.word}"
-        columns.append((f"{name}\n{column.eps:g}", cells))
-    columns.append((f"claimed\n{board.mark:g}", [point(estimate) for estimate in worst]))
-    if board.adaptive:
-        columns.append((f"robust\n{board.mark:g}", [point(estimate) for estimate in robust]))
-    columns.append(("p50\nms", [end_to_end(row)[0] for row in rows]))
-    headers = ["defense", *(header for header, _ in columns)]
-    body = [[row.defense, *(cells[i] for _, cells in columns)] for i, row in enumerate(rows)]
-    title = f"{board.title}: accuracy (%), gray-box where no threat is named"
-    return pieces(Table(title, headers, body), width)
+def rendered(table: Table, style: Style = FULL) -> RichTable:
+    """Return what rich prints for a table."""
+    made = RichTable(title=RichText(table.title), title_justify="left", title_style="bold")
+    for index, heading in enumerate(table.headings):
+        side = "left" if index < table.leading else "right"
+        made.add_column(RichText(written(heading.title, style)), justify=side, overflow="fold")  # type: ignore[arg-type]
+    for row in table.rows:
+        made.add_row(*(RichText(written(value, style)) for value in row))
+    return made
 
 
-def brief(table: Table) -> Table:
-    """Return a table with point estimates only: their intervals left out."""
-    rows = [[re.sub(r"^([\d.]+) \[.*\]$", r"\1", cell) for cell in row] for row in table.rows]
-    return replace(table, rows=rows, note="")
-
-
-def pieces(table: Table, width: int) -> list[Table]:
-    """Cut a table into as many of ``width`` characters as it takes; each repeats the columns of words."""
-    words = table.words
-    columns = [[header, *(row[i] for row in table.rows)] for i, header in enumerate(table.headers)]
-    named = (max(map(len, column[1:]), default=0) for column in columns[:words])
-    room = width - sum(min(width // (1 + words), longest) + 4 for longest in named)
-    found: list[Table] = []
-    title, rest = table.title, columns[words:]
+def pieces(table: Table, width: int, style: Style = BRIEF) -> list[Table]:
+    """Cut a table into as many of ``width`` characters as it takes; each repeats the columns that name its rows."""
+    kept = table.leading
+    named = (_longest([row[index] for row in table.rows], style) for index in range(kept))
+    room = width - sum(min(width // (1 + kept), longest) + BORDERS + 1 for longest in named)
+    made: list[Table] = []
+    rest = list(range(kept, len(table.headings)))
     while rest:
         taken, left = 0, room
-        while taken < len(rest) and (taken == 0 or left >= _width(rest[taken])):
-            left -= _width(rest[taken])
+        while taken < len(rest) and (taken == 0 or left >= _width(table, rest[taken], style)):
+            left -= _width(table, rest[taken], style)
             taken += 1
-        shown = [*columns[:words], *rest[:taken]]
-        headers, *rows = ([column[i] for column in shown] for i in range(1 + len(table.rows)))
-        found.append(Table(title, headers, rows, words=words))
-        rest, title = rest[taken:], ""
-    return found
+        made.append(_columns(table, [*range(kept), *rest[:taken]], table.title if not made else ""))
+        rest = rest[taken:]
+    return made
 
 
-def _width(column: list[str]) -> int:
-    return max(5, *(len(line) for cell in column for line in cell.splitlines())) + 3
+def _columns(table: Table, shown: Sequence[int], title: str) -> Table:
+    headings: list[Heading] = [table.headings[index] for index in shown]
+    rows = [[row[index] for index in shown] for row in table.rows]
+    return replace(table, title=title, headings=headings, rows=rows, note=UNSAID, remarks=())
+
+
+def _width(table: Table, index: int, style: Style) -> int:
+    column = [table.headings[index].title, *(row[index] for row in table.rows)]
+    return max(NARROWEST, _longest(column, style)) + BORDERS
+
+
+def _longest(values: Sequence[Value], style: Style) -> int:
+    return max((len(line) for value in values for line in written(value, style).splitlines()), default=0)

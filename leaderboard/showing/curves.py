@@ -1,0 +1,158 @@
+"""Robustness curves of a board: accuracy attack by attack, and what is claimed beside what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
+from purification_bench.leaderboard.judging.boards import Board, Row
+from purification_bench.leaderboard.judging.statistics import Estimate
+from purification_bench.leaderboard.showing.pictures import save_png, wrapped
+
+PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
+"""Told apart with any colour vision (after Okabe and Ito)."""
+MARKERS = "osD^vP*X"
+STYLES = ("-", "--", ":")
+GAP_PANELS = 4
+"""Panels in a row of the picture of gaps."""
+CLAIMED = "claimed: the attacker does not know the purifier"
+ROBUST = "robust: all attackers together"
+
+Points = list[tuple[float, Estimate | None]]
+"""Estimates by eps."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """How a line is drawn, and what it is called."""
+
+    label: str
+    colour: str
+    marker: str
+    style: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """The outline of a line's intervals, in its colour."""
+
+    colour: str
+    outline: list[tuple[float, float]]
+
+
+def curves(board: Board, folder: Path, stem: str) -> Path | None:
+    """Draw accuracy against eps, one panel an attack; write SVG and PNG and return the PNG's path.
+
+    None where no attack of the board has a size to draw against.
+    """
+    attacks = [
+        attack for attack, threat in board.attacks if threat.is_baseline and board.sizes(attack)[0].norm == "linf"
+    ]
+    if not attacks:
+        return None
+    width = 1.2 + 3.1 * len(attacks)
+    across = max(1, min(4, int(width / max(0.6 + 0.07 * len(name) for name in board.rows))))
+    legend = 0.1 + 0.19 * -(-len(board.rows) // across)
+    height = 3.4 + legend
+    figure = Figure(figsize=(width, height))  # laid out by hand, in inches: an engine draws everything once more
+    panels = figure.subplots(1, len(attacks), sharex=True, sharey=True, squeeze=False)[0]
+    figure.subplots_adjust(0.6 / width, (0.5 + legend) / height, 1 - 0.15 / width, 1 - 0.6 / height, wspace=0.08)
+    for panel, attack in zip(panels, attacks, strict=True):
+        _curve_panel(panel, board, attack)
+    panels[0].set_ylabel("accuracy (%)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=across, frameon=False, fontsize=9, borderaxespad=0.2)
+    figure.suptitle(f"{board.title}: gray-box accuracy, 95 % intervals", fontsize=10, y=1 - 0.1 / height)
+    return _save(figure, folder, stem)
+
+
+def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
+    bands = []
+    for index, row in enumerate(board.rows.values()):
+        cells = [(column.eps, accuracy(row.cells.get(column))) for column in board.sizes(attack)]
+        points = [(0.0, accuracy(row.clean)), *cells]
+        if sum(estimate is not None for _, estimate in points) > 1:
+            bands.append(_draw(panel, points, _line(row.defense, index)))
+    _dress(panel, board, attack, bands)
+
+
+def _line(label: str, index: int) -> Line:
+    """Return how the line of a board's row is drawn: where colours begin anew, with other markers and dashes."""
+    again = index // len(PALETTE)
+    marker, style = MARKERS[(index + 3 * again) % len(MARKERS)], STYLES[again % len(STYLES)]
+    return Line(label, PALETTE[index % len(PALETTE)], marker, style)
+
+
+def gaps(board: Board, folder: Path, stem: str) -> Path | None:
+    """Draw, one panel a defense, the worst case that is claimed and the one that attackers leave who see the purifier.
+
+    None where nobody saw one.
+    """
+    rows = [row for row in board.rows.values() if board.adaptive_sizes(row)]
+    if not rows:
+        return None
+    across = min(GAP_PANELS, len(rows))
+    down = -(-len(rows) // across)
+    figure = Figure(figsize=(1.2 + 2.3 * across, 0.8 + 2.3 * down), layout="constrained")
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flatten()
+    for panel, row in zip(panels, rows, strict=False):
+        _gap_panel(panel, board, row)
+    for panel in panels[len(rows) :]:
+        panel.set_visible(False)
+    for panel in panels[::across]:
+        panel.set_ylabel("worst case (%)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.suptitle(f"{board.title}: what is claimed, and what is left", fontsize=10)
+    return _save(figure, folder, stem)
+
+
+def _gap_panel(panel: Axes, board: Board, row: Row) -> None:
+    sizes, clean = board.adaptive_sizes(row), (0.0, accuracy(row.clean))
+    claimed = [clean, *((eps, robust_accuracy(row, board.candidates(eps))) for eps in sizes)]
+    robust = [clean, *((eps, robust_accuracy(row, board.headline(row, eps))) for eps in sizes)]
+    bands = [
+        _draw(panel, claimed, Line(CLAIMED, PALETTE[1], "o", "--")),
+        _draw(panel, robust, Line(ROBUST, PALETTE[2], "s", "-")),
+    ]
+    _dress(panel, board, wrapped(row.defense), bands)
+    panel.tick_params(labelbottom=True)
+    panel.locator_params(axis="x", nbins=4)
+
+
+def _draw(panel: Axes, points: Points, line: Line) -> Band:
+    """Draw estimates against eps, those that there are; return the band of their intervals."""
+    there = [(eps, estimate) for eps, estimate in points if estimate is not None]
+    eps = [at for at, _ in there]
+    values, lows, highs = ([100 * getattr(e, part) for _, e in there] for part in ("value", "low", "high"))
+    panel.plot(
+        eps, values, line.style, label=line.label, marker=line.marker, markersize=4, color=line.colour, linewidth=1.4
+    )
+    return Band(line.colour, [*zip(eps, lows, strict=True), *zip(eps[::-1], highs[::-1], strict=True)])
+
+
+def _dress(panel: Axes, board: Board, title: str, bands: Sequence[Band]) -> None:
+    outlines, colours = [band.outline for band in bands], [band.colour for band in bands]
+    panel.add_collection(PolyCollection(outlines, facecolors=colours, alpha=0.15, linewidths=0), autolim=False)
+    panel.axvline(board.mark, color="0.6", linewidth=0.8, linestyle=":")
+    panel.set_title(title, fontsize=10)
+    panel.set_xlabel("eps (Linf)")
+    panel.set_ylim(0, 100)
+    panel.set_xlim(left=0)
+    panel.grid(color="0.92")
+    panel.set_axisbelow(True)
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(False)
+
+
+def _save(figure: Figure, folder: Path, stem: str) -> Path:
+    path = save_png(figure, folder / f"{stem}.png", dpi=130)
+    figure.set_layout_engine("none")  # it is laid out: once is enough
+    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    return path

@@ -1,0 +1,65 @@
+"""What the pictures share: pixels, labels, files."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+Images = NDArray[np.uint8]
+GAP = 3
+"""Pixels between images."""
+LABEL_WIDTH = 24
+mpl.rcParams["svg.hashsalt"] = "purification-bench"
+
+
+def difference(images: Images, clean: Images) -> Images:
+    """Show a difference in grey: mid-grey is none, black and white are a whole pixel range down and up."""
+    signed = (images.astype(np.int16) - clean.astype(np.int16)) // 2 + 128
+    return signed.clip(0, 255).astype(np.uint8)
+
+
+def stack(strips: Sequence[Images]) -> tuple[Images, int]:
+    """Lay strips of images ``(k, C, H, W)`` out as one picture; return it with the distance between strips."""
+    lines = []
+    for strip in strips:
+        colour = np.repeat(strip, 3, axis=1) if strip.shape[1] == 1 else strip
+        tiles = [
+            np.pad(image.transpose(1, 2, 0), ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for image in colour
+        ]
+        lines.append(np.concatenate(tiles, axis=1))
+    return np.concatenate(lines, axis=0), strips[0].shape[-2] + GAP
+
+
+def show_strips(panel: Axes, strips: Sequence[tuple[str, Images]], label_size: int) -> int:
+    """Draw strips of images below one another, each with its name at the left; return the distance between them."""
+    picture, pitch = stack([images for _, images in strips])
+    panel.imshow(picture, vmin=0, vmax=255, cmap="gray", interpolation="nearest")
+    panel.set_xticks([])
+    panel.set_yticks([pitch * (i + 0.5) for i in range(len(strips))], [name for name, _ in strips])
+    panel.tick_params(length=0, labelsize=label_size)
+    for side in panel.spines.values():
+        side.set_visible(False)
+    return pitch
+
+
+def wrapped(label: str) -> str:
+    """Break a long label behind its commas and before its bracket."""
+    return "\n".join(textwrap.wrap(label.replace("[", " [").replace(",", ", "), LABEL_WIDTH))
+
+
+def save_png(figure: Figure, path: Path, *, dpi: int, bbox_inches: str | None = None) -> Path:
+    """Write a picture in 256 colours, a third of the size; return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi, bbox_inches=bbox_inches, pil_kwargs={"compress_level": 1})
+    Image.open(drawn).convert("RGB").quantize(dither=Image.Dither.NONE).save(path)
+    return path

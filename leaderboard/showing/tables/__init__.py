@@ -1,0 +1,1 @@
+"""What is laid out: one file for each thing that tables say."""

@@ -1,0 +1,90 @@
+"""What the audit makes of a board's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from purification_bench.leaderboard.judging import audit
+from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
+from purification_bench.leaderboard.judging.boards import Board, Row
+from purification_bench.leaderboard.judging.checks.evidence import LEVEL, POINTS, smallest_margin
+from purification_bench.leaderboard.judging.checks.finding import Finding
+from purification_bench.leaderboard.showing.table import Table, figures, words
+from purification_bench.leaderboard.showing.values import (
+    Count,
+    Listing,
+    Margin,
+    Missing,
+    Name,
+    Term,
+    Text,
+    Value,
+    known,
+    listing,
+    text,
+)
+
+FEW_IMAGES = "On so few images, a check that compares two attacks cannot see a smaller margin than the last column's."
+
+
+def verdicts(board: Board) -> Table | None:
+    """Say what the audit of each row comes to; None where no row was audited."""
+    rows: list[list[Value]] = []
+    for row in board.rows.values():
+        if audit.audited(board, row):
+            claimed = robust_accuracy(row, board.candidates(board.mark))
+            worst = robust_accuracy(row, board.headline(row, board.mark))
+            shares = [known(estimate) for estimate in (accuracy(row.clean), claimed, worst)]
+            verdict = text(audit.verdict(board, row))
+            rows.append([Name(row.defense), verdict, *shares, Margin(smallest_margin(row))])
+    at = f"at {board.mark:g}"
+    headings = [*words("defense", "verdict"), *figures("clean", f"claimed {at}", f"robust {at}", "sees margins from")]
+    return Table("What the audit comes to", headings, rows, text(FEW_IMAGES)) if rows else None
+
+
+def checks(board: Board) -> Table | None:
+    """Every audited row's failed checks, and what they found; None where no row was audited."""
+    audits = {name: audit.audit(board, row) for name, row in board.rows.items() if audit.audited(board, row)}
+    if not audits:
+        return None
+    rows = [[Name(name), *_outcomes(findings)] for name, findings in audits.items()]
+    every = "; ".join(finding.check for finding in next(iter(audits.values())))
+    note = text(
+        f"The checks: {every}. One that failed takes the row's rank, unless it only informs. Margins are significant "
+        f"at {100 * LEVEL:g} % on paired images, and at least {100 * POINTS:g} points."
+    )
+    headings = [*words("defense", "failed", "informs", "not run"), *figures("passed")]
+    return Table("Audit", headings, rows, note, _evidence(audits))
+
+
+def _outcomes(findings: Sequence[Finding]) -> list[Value]:
+    informs = [finding for finding in findings if finding.state == "failed" and not finding.gates]
+    not_run = [finding for finding in findings if finding.state == "not run"]
+    passed = sum(finding.state == "passed" for finding in findings)
+    return [*map(_named, (audit.gating(findings), informs, not_run)), Count(passed)]
+
+
+def _named(findings: Iterable[Finding]) -> Listing | Missing:
+    return listing(text(finding.check) for finding in findings)
+
+
+def _evidence(audits: Mapping[str, Sequence[Finding]]) -> list[Text]:
+    return [
+        text(Name(name), ": ", Term(finding.check), f": {finding.evidence}.")
+        for name, findings in audits.items()
+        for finding in findings
+        if finding.state == "failed"
+    ]
+
+
+def every_check(board: Board, row: Row) -> Table:
+    """Every check of one row, its outcome and its evidence."""
+    findings = audit.audit(board, row)
+    rows = [[text(_outcome(finding)), text(finding.check), text(finding.evidence)] for finding in findings]
+    return Table(f"{row.defense}, {board.dataset}", words("", "check", "evidence"), rows)
+
+
+def _outcome(finding: Finding) -> str:
+    if finding.state == "failed":
+        return "FAILED" if finding.gates else "informs"
+    return "ok" if finding.state == "passed" else finding.state

@@ -1,0 +1,18 @@
+"""How many: of images, draws, queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.showing.values import Counts, Missing
+
+
+def span(numbers: Sequence[int]) -> Counts | Missing:
+    """Return the range of some counts."""
+    return Counts(min(numbers), max(numbers)) if numbers else Missing()
+
+
+def image_counts(results: Iterable[Result | None]) -> Counts | Missing:
+    """Return the number of images that results were judged on, those left out that are missing or failed."""
+    return span([result.n for result in results if result is not None and result.ok])

@@ -1,0 +1,108 @@
+"""The head of a board: its rows by rank, with what each is worth and costs."""
+
+from __future__ import annotations
+
+from purification_bench.leaderboard.judging import aggregate, audit
+from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
+from purification_bench.leaderboard.judging.boards import Board, Row
+from purification_bench.leaderboard.showing import threats
+from purification_bench.leaderboard.showing.table import Table, figures, words
+from purification_bench.leaderboard.showing.tables.cost import end_to_end
+from purification_bench.leaderboard.showing.tables.counts import image_counts
+from purification_bench.leaderboard.showing.tables.origin import trained_on
+from purification_bench.leaderboard.showing.values import (
+    Count,
+    Name,
+    Points,
+    Share,
+    Size,
+    Term,
+    Text,
+    Value,
+    known,
+    listing,
+    text,
+)
+from purification_bench.leaderboard.showing.wording import written
+
+COST = "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
+
+
+def summary(board: Board) -> Table:
+    """One line a defense: the headline where an attacker saw the purifier, what is claimed, cost."""
+    adaptive, mark = board.adaptive, f"at {board.mark:g}"
+    headings = [
+        *words("rank", "defense", "trained on"),
+        *figures("clean", *([f"robust {mark}", "area"] if adaptive else []), f"claimed {mark}"),
+        *figures(*(["gap"] if adaptive else []), "p50 ms", "p90 ms", "images/s", "n"),
+    ]
+    rows = [_row(board, rank, row) for rank, row in ranked(board)]
+    return Table(board.title, headings, rows, _adaptive_note(board) if adaptive else _claimed_note(board))
+
+
+def ranked(board: Board) -> list[tuple[int | None, Row]]:
+    """Return the rows with their ranks by the headline.
+
+    Those that have none, or do not stand before the audit, follow without a rank, in the board's order.
+    """
+    worst = [(robust_accuracy(row, board.headline(row, board.mark)), row) for row in board.rows.values()]
+    fit = [(e.value, row) for e, row in worst if e is not None and audit.stands(board, row)]
+    placed = sorted(fit, key=lambda pair: -pair[0])
+    ranks: list[tuple[int | None, Row]] = [
+        (1 + sum(better > value for better, _ in placed), row) for value, row in placed
+    ]
+    named = {row.defense for _, row in ranks}
+    return ranks + [(None, row) for row in board.rows.values() if row.defense not in named]
+
+
+def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
+    claimed, robust = board.candidates(board.mark), board.headline(row, board.mark)
+    headline, lost = (_headline(board, row), [_gap(board, row)]) if board.adaptive else ([], [])
+    return [
+        known(None if rank is None else Count(rank), "no rank"),
+        Name(row.defense),
+        trained_on(row.newest),
+        known(accuracy(row.clean)),
+        *headline,
+        known(robust_accuracy(row, claimed)),
+        *lost,
+        *end_to_end(row),
+        image_counts([row.clean, *(row.cells.get(column) for column in [*claimed, *robust])]),
+    ]
+
+
+def _headline(board: Board, row: Row) -> list[Value]:
+    area = aggregate.area(board, row)
+    worst = robust_accuracy(row, board.headline(row, board.mark))
+    return [known(worst), known(None if area is None else Share(area))]
+
+
+def _gap(board: Board, row: Row) -> Value:
+    gap = aggregate.gap(board, row)
+    return known(None if gap is None else Points(gap))
+
+
+def _claim(board: Board) -> Text:
+    attacks = ", ".join(column.attack for column in board.candidates(board.mark))
+    return text(
+        Term("Claimed"), ": gray-box ", Name("robust_accuracy"), f" at Linf {board.mark:g}, the per-image worst case "
+        f"over the clean image and {attacks or 'no attack'}. The attacker knows the classifier but not the purifier, "
+        "so it bounds nothing",
+    )  # fmt: skip
+
+
+def _claimed_note(board: Board) -> Text:
+    ranking = f": rows are ranked by attacks that see the purifier, and none of these does. {COST}"
+    return text(*_claim(board).parts, ranking)
+
+
+def _adaptive_note(board: Board) -> Text:
+    others = ", ".join(threat.word for threat in threats.beyond_baseline(board))
+    sizes = {eps for row in board.rows.values() for eps in board.adaptive_sizes(row) if eps <= board.mark}
+    tried = written(listing(Size(eps) for eps in sorted({0.0, *sizes})))
+    return text(
+        *_claim(board).parts, ". ", Term("Robust"), ", the headline and the rank: the worst case over those and over "
+        f"every attack of {others}, at this size or, where they see the purifier, a smaller one. ", Term("Area"),
+        f": its mean from 0 to the mark, by trapezoids between {tried}. ", Term("Gap"), ": claimed less robust, on "
+        f"the same images. The rank is an order; which rows stand, the audit says. {COST}",
+    )  # fmt: skip

@@ -1,0 +1,148 @@
+"""Cells are values: every renderer has words for each, and says nothing that the value does not."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import get_args
+
+import pytest
+from make_results import latency, result
+from rich.console import Console
+from shown import headers
+
+from purification_bench.leaderboard.judging.layout import lay_out
+from purification_bench.leaderboard.judging.statistics import Estimate
+from purification_bench.leaderboard.showing import as_json, markdown, terminal
+from purification_bench.leaderboard.showing.table import Table, figures, words
+from purification_bench.leaderboard.showing.tables.accuracies import overview
+from purification_bench.leaderboard.showing.values import (
+    Attacked,
+    Count,
+    Counts,
+    Digest,
+    Failed,
+    Listing,
+    Margin,
+    Missing,
+    Name,
+    Number,
+    Points,
+    PValue,
+    Quantiles,
+    Share,
+    Size,
+    Stacked,
+    Strong,
+    Tally,
+    Term,
+    Value,
+    text,
+)
+from purification_bench.leaderboard.showing.wording import Style, written
+
+SHARE = Estimate(0.9, 0.596, 0.982, 10)
+CASES = [
+    (Missing("not run"), "—", {"missing": "not run"}),
+    (Missing(), "—", None),
+    (Failed("RuntimeError: no"), "error", "RuntimeError: no"),
+    (Name("cae[latent_dim=32]"), "cae[latent_dim=32]", "cae[latent_dim=32]"),
+    (text(Term("Robust"), ": ", Name("x"), Strong((" it ", Name("is")))), "Robust: x it is", "Robust: x it is"),
+    (Listing((Name("fgsm"), Name("pgd"))), "fgsm, pgd", ["fgsm", "pgd"]),
+    (Stacked((text("fgsm"), Size(0.3))), "fgsm 0.3", ["fgsm", 0.3]),
+    (Digest("a" * 64), "a" * 12, "a" * 64),
+    (Size(0.6, marked=True), "0.6*", 0.6),
+    (Attacked("fgsm", Size(0.6, marked=True)), "fgsm 0.6*", {"attack": "fgsm", "size": 0.6}),
+    (SHARE, "90.0 [59.6, 98.2]", {"value": 0.9, "low": 0.596, "high": 0.982, "n": 10}),
+    (Share(0.9099, decimals=2), "90.99", 0.9099),
+    (Points(-0.16), "-16.0", -0.16),
+    (Margin(0.035), "3.5 points", 0.035),
+    (Count(1000), "1000", 1000),
+    (Counts(200, 1000), "200 to 1,000", {"least": 200, "most": 1000}),
+    (Counts(1000, 1000), "1,000", {"least": 1000, "most": 1000}),
+    (Number(1234.5, "images/s"), "1,234", 1234.5),
+    (Quantiles(Number(1, "ms"), Number(2, "ms")), "1.00 / 2.00", {"p50": 1, "p90": 2}),
+    (Tally(0, 9), "0 : 9", {"better": 0, "worse": 9}),
+    (PValue(0.0042), ".004", 0.0042),
+    (PValue(0.0001), "< .001", 0.0001),
+]
+
+
+def test_every_kind_of_value_has_its_case():
+    assert {type(value) for value, _, _ in CASES} == set(get_args(Value))
+
+
+@pytest.mark.parametrize(("value", "said", "plain"), CASES, ids=lambda case: type(case).__name__)
+def test_words_and_json_of_a_value(value, said, plain):
+    assert written(value) == said
+    assert as_json.plain(value) == plain
+
+
+def test_a_brief_rendering_leaves_intervals_out_and_nothing_else():
+    brief = Style(brief=True)
+    assert written(SHARE, brief) == "90.0"
+    assert all(written(value, brief) == said for value, said, _ in CASES if value is not SHARE)
+
+
+TABLE = Table(
+    "It",
+    [*words("defense"), *figures("clean"), *words("device"), *figures("n")],
+    [[Name("[red]cae`"), SHARE, text("a machine"), Counts(10, 10)], [Name("none"), Missing(), text("x"), Count(1)]],
+    text("Of ", Name("cae"), "."),
+    [text("a remark")],
+)
+
+
+def test_a_table_in_json_holds_plain_values():
+    document = json.loads(json.dumps(as_json.document(TABLE)))
+    assert document == {
+        "title": "It",
+        "columns": ["defense", "clean", "device", "n"],
+        "rows": [
+            ["[red]cae`", {"value": 0.9, "low": 0.596, "high": 0.982, "n": 10}, "a machine", {"least": 10, "most": 10}],
+            ["none", None, "x", 1],
+        ],
+        "note": "Of cae.",
+        "remarks": ["a remark"],
+    }
+
+
+def test_columns_of_words_that_name_the_row_are_set_to_the_left_and_all_others_to_the_right():
+    assert TABLE.leading == 1
+    rule = markdown.render(TABLE).splitlines()[3]
+    cells = markdown.render(TABLE).splitlines()[5].split("|")
+    assert set(rule) == {"|", "-"}
+    assert cells[1].startswith(" `none` ") and cells[2].endswith(" — ") and cells[3].endswith(" x ")
+
+
+def test_a_name_is_no_markup_on_the_terminal():
+    screen = Console(width=80, record=True, file=io.StringIO())
+    screen.print(terminal.rendered(TABLE, terminal.BRIEF))
+    shown = screen.export_text()
+    assert "[red]cae`" in shown and "90.0 " in shown and "59.6" not in shown
+
+
+@pytest.fixture
+def board():
+    clean = (1,) * 9 + (0,)
+    cells = [("fgsm", 0.3, "linf"), ("fgsm", 0.6, "linf"), ("pgd", 0.3, "linf"), ("cw", 1.5, "l2")]
+    (board,) = lay_out(
+        [
+            *(result(name, clean=clean) for name in ("none", "cae", "median")),
+            *(result("none", a, eps, clean=clean, adversarial=(1, 0) * 5, norm=norm) for a, eps, norm in cells),
+            latency("none"),
+        ]
+    )
+    return board
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_overview_fits_the_terminal_and_leaves_nothing_out(width, board):
+    pieces = terminal.pieces(overview(board), width)
+    assert len(pieces) == 1 or width < 200
+    shown = [header for piece in pieces for header in headers(piece)[1:]]
+    assert shown == ["clean", "fgsm 0.3", "fgsm 0.6", "pgd 0.3", "cw 1.5", "claimed 0.3", "p50 ms"]
+    for piece in pieces:
+        screen = Console(width=1000, record=True, file=io.StringIO())
+        screen.print(terminal.rendered(piece, terminal.BRIEF))
+        assert max(map(len, screen.export_text().splitlines())) <= width
