@@ -7,8 +7,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
+from purification_bench.attacks.protocol import PROTOCOLS
+from purification_bench.attacks.threat import threat_words
 from purification_bench.benchmark.registries import REGISTRIES
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.plugins import load_plugin
@@ -16,7 +18,7 @@ from purification_bench.defenses.spec import option_defaults, split_spec, write_
 from purification_bench.leaderboard.results.errors import StoreError
 
 DEFAULT_OUT = Path("results")
-LISTS = ("defenses", "attacks", "classifiers", "datasets", "presets", "zoo")
+LISTS = ("defenses", "attacks", "classifiers", "datasets", "threats", "protocols", "presets", "zoo")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +65,16 @@ def _as_option(kind: str, text: str, unknown: Sequence[str]) -> UserError | None
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are one line."""
+    """A parser whose mistakes are one line, and that knows which of its flags say what was computed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.recorded: list[tuple[str, str]] = []
+        self.set_defaults(recorded=self.recorded)
+
+    def add_recorded(self, flag: str, **options: Any) -> None:
+        """Add a flag that result folders remember: with it the same command computes the same."""
+        self.recorded.append((flag, self.add_argument(flag, **options).dest))
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message)
@@ -108,16 +119,14 @@ def _add_run(commands: Commands) -> None:
         "again computes nothing; interrupted, it goes on.",
         allow_abbrev=False,
     )
-    run.add_argument("--defenses", metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added")
-    run.add_argument("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
-    run.add_argument("--threat", metavar="LIST", help="graybox, bpda, whitebox, blackbox, ...; or adaptive")
-    run.add_argument("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
-    run.add_argument(
-        "--protocol", metavar="NAME", help="standard, or the seed paper's rules: as-released, as-released-eval"
-    )
-    run.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
+    run.add_recorded("--defenses", metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added")
+    run.add_recorded("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
+    run.add_recorded("--threat", metavar="LIST", help=", ".join(threat_words()))
+    run.add_recorded("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
+    run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
+    run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
     run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
-    run.add_argument("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
+    run.add_recorded("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
     _add_computing(run)
     _add_attacked(run)
 
@@ -144,10 +153,10 @@ def _add_reproduce(commands: Commands) -> None:
         "not show, and write the page. Interrupted, the same command goes on.",
         allow_abbrev=False,
     )
-    reproduce.add_argument("--table", metavar="LIST", help="1a, 1b, 2, 3, matrix, adaptive (default: all)")
-    reproduce.add_argument("--figure", metavar="LIST", help="2, 3, 4, 6")
-    reproduce.add_argument("--dataset", metavar="LIST", help="mnist, fashion_mnist (default: both)")
-    reproduce.add_argument("-n", type=int, metavar="N", help="at most so many test images")
+    reproduce.add_recorded("--table", metavar="LIST", help="1a, 1b, 2, 3, matrix, adaptive (default: all)")
+    reproduce.add_recorded("--figure", metavar="LIST", help="2, 3, 4, 6")
+    reproduce.add_recorded("--dataset", metavar="LIST", help="mnist, fashion_mnist (default: both)")
+    reproduce.add_recorded("-n", type=int, metavar="N", help="at most so many test images")
     reproduce.add_argument(
         "--out", type=Path, default=Path("reproduction"), help="result folder (default: %(default)s)"
     )
@@ -155,27 +164,27 @@ def _add_reproduce(commands: Commands) -> None:
     _add_where(reproduce)
 
 
-def _add_attacked(parser: argparse.ArgumentParser) -> None:
+def _add_attacked(parser: _Parser) -> None:
     """Add what says what is attacked, on how much, and where it is found."""
-    parser.add_argument("--dataset", metavar="LIST", help="one or several datasets")
-    parser.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
-    parser.add_argument("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
-    parser.add_argument("--seed", type=int, help="of the attacks' and defenses' randomness")
-    parser.add_argument("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
+    parser.add_recorded("--dataset", metavar="LIST", help="one or several datasets")
+    parser.add_recorded("--classifier", metavar="LIST", help="one or several classifiers")
+    parser.add_recorded("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
+    parser.add_recorded("--seed", type=int, help="of the attacks' and defenses' randomness")
+    parser.add_recorded("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
+    parser.add_recorded("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
     _add_where(parser)
 
 
-def _add_computing(parser: argparse.ArgumentParser) -> None:
+def _add_computing(parser: _Parser) -> None:
     """Add how much is computed of what a result folder lacks."""
-    parser.add_argument("--no-latency", action="store_true", help="time nothing")
+    parser.add_recorded("--no-latency", action="store_true", help="time nothing")
     parser.add_argument("--force", action="store_true", help="compute cells anew that are there")
     parser.add_argument("--dry-run", action="store_true", help="say what would be computed")
 
 
-def _add_where(parser: argparse.ArgumentParser) -> None:
+def _add_where(parser: _Parser) -> None:
     """Add what says where things run, and where they are found."""
-    parser.add_argument("--device", help="auto, cpu or cuda")
+    parser.add_recorded("--device", help="auto, cpu or cuda")
     parser.add_argument("--zoo", type=Path, help="folder of weights to look in first")
     parser.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
     _add_plugin(parser)
@@ -195,10 +204,10 @@ def _add_exchange(commands: Commands) -> None:
         allow_abbrev=False,
     )
     score.add_argument("file", type=Path, metavar="FILE")
-    score.add_argument("--defenses", metavar="LIST", required=True, help="reference rows are added")
-    score.add_argument("--classifier", metavar="LIST", help="one or several classifiers")
-    score.add_argument("--seed", type=int, help="of the defenses' randomness")
-    score.add_argument("--draws", type=int, help="draws of a stochastic defense for each image")
+    score.add_recorded("--defenses", metavar="LIST", required=True, help="reference rows are added")
+    score.add_recorded("--classifier", metavar="LIST", help="one or several classifiers")
+    score.add_recorded("--seed", type=int, help="of the defenses' randomness")
+    score.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
     score.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     _add_where(score)
 

@@ -16,7 +16,7 @@ from purification_bench.benchmark.assets.zoo import MANIFEST
 from purification_bench.benchmark.commands import audit, reproduce, run
 from purification_bench.benchmark.run.cells import LatencyCell, Plan
 from purification_bench.benchmark.run.plan import plan
-from purification_bench.defenses.registry import load_plugin
+from purification_bench.defenses.plugins import load_plugin
 from purification_bench.leaderboard.results.result import STANDARD
 from purification_bench.leaderboard.results.store import Store
 

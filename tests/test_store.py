@@ -9,7 +9,7 @@ import pytest
 from make_results import result
 
 from purification_bench.leaderboard.results.errors import StoreError
-from purification_bench.leaderboard.results.store import EXAMPLES, Store
+from purification_bench.leaderboard.results.store import EXAMPLES, LEADERBOARD, REPRODUCTION, Store
 
 
 @pytest.fixture
@@ -111,10 +111,10 @@ def test_commands_are_remembered_once(store):
 @pytest.mark.parametrize(
     ("commands", "kind"),
     [
-        ([], None),
-        (["bench run", "bench run -n 9"], "run"),
-        (["bench reproduce --table 1a"], "reproduce"),
-        (["bench run", "bench audit cae"], None),
+        ([], LEADERBOARD),
+        (["bench run", "bench run -n 9"], LEADERBOARD),
+        (["bench reproduce --table 1a"], REPRODUCTION),
+        (["bench run", "bench reproduce"], LEADERBOARD),
     ],
 )
 def test_a_store_is_of_the_kind_of_the_command_that_alone_filled_it(store, commands, kind):

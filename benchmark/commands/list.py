@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from purification_bench.attacks.protocol import PROTOCOLS
+from purification_bench.attacks.threat import ADAPTIVE, THREATS, adaptive
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.registries import REGISTRIES
 from purification_bench.benchmark.run import config
@@ -15,6 +17,11 @@ def run(args: argparse.Namespace) -> int:
         rows = [_weights_row(weights) for weights in zoo.entries(zoo.search_path(args.zoo))]
     elif args.what == "presets":
         rows = [[name, config.preset_summary(name)] for name in config.preset_names()]
+    elif args.what == "threats":
+        rows = [[word, threat.summary] for word, threat in THREATS.items()]
+        rows.append([ADAPTIVE, f"all that the headline needs: {', '.join(adaptive())}"])
+    elif args.what == "protocols":
+        rows = [[name, rules.summary] for name, rules in PROTOCOLS.items()]
     else:
         rows = [[entry.name, entry.summary, entry.provider] for entry in REGISTRIES[args.what].entries().values()]
     for line in _aligned(rows):

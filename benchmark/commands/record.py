@@ -9,26 +9,22 @@ from pathlib import Path
 from purification_bench.defenses.errors import UserError
 from purification_bench.leaderboard.results.store import REPRODUCTION, Store
 
-FLAGS = (
-    "table", "figure",
-    "preset", "config", "dataset", "classifier", "defenses", "attacks", "threat", "eps", "n", "seed", "draws",
-    "eot_samples", "device", "protocol",
-)  # fmt: skip
-
 
 def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
     """Return a command line without what is this machine's own: where things lie, and how it was watched.
 
-    ``words`` are the positional arguments; of a file outside the working folder only the name is given.
+    ``words`` are the positional arguments; of a file outside the working folder only the name is given. The parser
+    says which flags count (``args.recorded``).
     """
     parts = [shlex.quote(_named(word)) for word in words]
-    parts += [f"--plugin {shlex.quote(_named(Path(file)))}" for file in args.plugin or []]
-    for name in FLAGS:
-        value = getattr(args, name, None)
-        if value is not None and value not in words:
-            flag = "-n" if name == "n" else f"--{name.replace('_', '-')}"
+    parts += [f"--plugin {shlex.quote(_named(Path(file)))}" for file in args.plugin]
+    for flag, name in args.recorded:
+        value = getattr(args, name)
+        if value is True:
+            parts.append(flag)
+        elif value not in (None, False):
             parts.append(f"{flag} {shlex.quote(_named(value))}")
-    return " ".join(["bench", command, *parts, *(["--no-latency"] if getattr(args, "no_latency", False) else [])])
+    return " ".join(["bench", command, *parts])
 
 
 def refuse_foreign(store: Store, command: str) -> None:
