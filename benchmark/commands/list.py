@@ -6,7 +6,7 @@ import argparse
 
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.registries import REGISTRIES
-from purification_bench.benchmark.run import config
+from purification_bench.benchmark.run import presets
 
 
 def run(args: argparse.Namespace) -> int:
@@ -14,7 +14,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "zoo":
         rows = [_weights_row(weights) for weights in zoo.entries(zoo.search_path(args.zoo))]
     elif args.what == "presets":
-        rows = [[name, config.preset_summary(name)] for name in config.preset_names()]
+        rows = [[name, presets.summary(name)] for name in presets.names()]
     else:
         rows = [[entry.name, entry.summary, entry.origin] for entry in REGISTRIES[args.what].entries().values()]
     for line in _aligned(rows):

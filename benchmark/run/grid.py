@@ -22,6 +22,7 @@ from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASE
 from purification_bench.benchmark.run.cells import Cell, Group, Plan, Subject
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.identity import attack_identity, dataset_identity, identity, origin
+from purification_bench.benchmark.run.override_tables import check_names
 from purification_bench.defenses.base import Defense, decodes, relaxes
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.registry import Registry
@@ -43,7 +44,7 @@ def plan(config: RunConfig, device: torch.device, data_dir: Path | None, zoo_fol
     datasets = [_plug_in(DATASETS.create, spec) for spec in resized.values()]
     if not defenses:
         raise UserError("no defense to run: give --defenses, or references in the configuration")
-    _check_tables(config)
+    check_names(config.overrides)
     for dataset in datasets:
         for spec in classifiers:
             classifier, weights = _plug_in(load_classifier, spec, dataset, device, folders)
@@ -111,7 +112,8 @@ class _Site:
             return
         if not any(attack.needs in NEEDS_MET[threat] for attack in attacks):
             wanted = " or ".join(sorted(NEEDS_MET[threat]))
-            self._warn(f"nothing runs under {threat}: no attack takes its {wanted}; name one in [threat.{threat}]")
+            mend = f"name one in an [[override]] of {threat}"
+            self._warn(f"nothing runs under {threat}: no attack takes its {wanted}; {mend}")
             return
         stand_in, stand_in_label = self._stand_in(subject, threat)
         substitute, known = self._substitute if threat == "transfer" else (None, None)
@@ -156,9 +158,7 @@ class _Site:
         """Return what is attacked in a defense's place, and its name; none where it is attacked as it is."""
         options = self.config.stand_in_of(subject.spec.name, threat)
         estimator = THREATS[threat].estimator
-        differentiated = estimator in ("full", "soft", "frozen")
-        unroll = self.config.unroll_of(subject.spec.name, threat) if differentiated else None
-        if estimator in ("bare", "transfer", "queries") or (not options and unroll is None):
+        if estimator in ("bare", "transfer", "queries") or not options:
             return None, None
         of_use: frozenset[str] = getattr(DEFENSES.get(subject.spec.name), "inference_options", frozenset())
         for option in sorted(set(options) - of_use):
@@ -167,11 +167,10 @@ class _Site:
                 f"for others. Options of use: {', '.join(sorted(of_use)) or 'none'}"
             )
         spec = DEFENSES.spec(subject.spec.name, **{**subject.spec.options, **options})
-        if spec.label == subject.spec.label and unroll is None:
+        if spec.label == subject.spec.label:
             return None, None
         defense, _ = load_defense(spec, self.dataset, self.classifier.spec, self.device, self.folders)
-        defense.unroll = unroll
-        return defense, spec.label if unroll is None else f"{spec.label}, gradient through its last {unroll}"
+        return defense, spec.label
 
     def _sizes(self, attack: Attack, threat: str) -> tuple[float, ...]:
         if attack.norm == "l2":
@@ -293,20 +292,6 @@ class _Attacks:
 def _specs(registry: Registry, texts: Sequence[str]) -> list[Spec]:
     """Read specs; what is named twice, or once by its defaults, is one."""
     return list({spec.label: spec for spec in map(registry.spec, texts)}.values())
-
-
-def _check_tables(config: RunConfig) -> None:
-    for key in config.budget:
-        defense = key.partition(".")[0]
-        if defense not in DEFENSES.names():
-            raise unknown_name("defense in the budget table:", defense, DEFENSES.names())
-    attacks = ["default", *ATTACKS.names()]
-    for key in config.eps:
-        dataset, dot, attack = key.rpartition(".")
-        if dot and dataset not in DATASETS.names():
-            raise unknown_name("dataset in the eps table:", dataset, DATASETS.names())
-        if attack not in attacks:
-            raise unknown_name("attack in the eps table:", attack, attacks)
 
 
 def _protocol(config: RunConfig) -> Protocol:
