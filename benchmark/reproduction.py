@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from purification_bench.benchmark.run import config
 from purification_bench.benchmark.run.config import RunConfig
-from purification_bench.leaderboard.mandal2023.published import AUTO_ENCODERS, sizes
-from purification_bench.leaderboard.mandal2023.table_3 import HALF_SIZE
+from purification_bench.benchmark.run.overrides import Override
+from purification_bench.leaderboard.mandal2023 import published as mandal2023
+from purification_bench.leaderboard.mandal2023.tables import HALF_SIZE
 
 PRESET = "mandal2023"
 
-FGSM_SIZES, PGD_SIZES = sizes("1a"), sizes("1b")
-PAPERS_FGSM, PAPERS_PGD = AUTO_ENCODERS["fgsm"], AUTO_ENCODERS["pgd"]
+FGSM_SIZES, PGD_SIZES = mandal2023.sizes("1a"), mandal2023.sizes("1b")
+PAPERS_FGSM, PAPERS_PGD = mandal2023.AUTO_ENCODERS["fgsm"], mandal2023.AUTO_ENCODERS["pgd"]
 BETTER_FGSM, BETTER_PGD = "cae[latent_dim=32,noise=0.1]", "cae[against=pgd,eps=0.15,latent_dim=32,noise=0.1]"
 CAES = [PAPERS_FGSM, BETTER_FGSM, PAPERS_PGD, BETTER_PGD, "cae_multi"]
 COMPARED = [PAPERS_FGSM, BETTER_FGSM, "defensegan", "puvae"]
@@ -34,15 +35,15 @@ class Part:
     """One run: what differs from the preset."""
 
     table: str
-    """A key of ``leaderboard.mandal2023.tables.SECTIONS``."""
+    """A key of ``leaderboard.reproduction.TITLES``."""
     asked: Mapping[str, Any]
     n: int
     n_cpu: int
     """Images where there is no GPU."""
     needs_training: bool = False
     """Its classifier is not shipped: the part is left out where nobody trained it."""
-    budget: Mapping[str, int] = field(default_factory=dict)
-    """Images of slow defenses in this part, instead of the preset's."""
+    overrides_cpu: tuple[Override, ...] = ()
+    """What slow defenses have of their own where there is no GPU."""
 
 
 _RELEASED = {"classifiers": ["conv8"], "protocol": "as-released", "batch_size": 64}
@@ -79,11 +80,11 @@ PARTS: Sequence[Part] = (
             "datasets": ["mnist"], "defenses": [ORIGINAL_DEFENSEGAN], "attacks": ["fgsm"], "eps": [HALF_SIZE, 0.6],
             "latency": True,
         },
-        1000, 20, budget={"defensegan": 20},
+        1000, 20, overrides_cpu=(Override(defense=("defensegan",), n=20),),
     ),
     Part(
         "3", {"datasets": ["mnist"], "defenses": OTHER_OPTIONS, "attacks": ["fgsm"], "eps": [HALF_SIZE, 0.6]},
-        1000, 200, budget={"defensegan": 50},
+        1000, 200, overrides_cpu=(Override(defense=("defensegan",), n=50),),
     ),
     Part("matrix", {"defenses": CAES, "attacks": ["fgsm"], "eps": FGSM_SIZES}, 1000, 1000),
     Part(
@@ -106,12 +107,17 @@ def configured(part: Part, dataset: str, n: int | None, device: torch.device, la
     base = config.load(PRESET, None, {**part.asked, "device": device.type})
     if dataset not in base.datasets:
         return None
-    images = part.n if device.type == "cuda" else part.n_cpu
+    on_gpu = device.type == "cuda"
+    images = part.n if on_gpu else part.n_cpu
     at_most = images if n is None else min(n, images)
-    budget = {}
-    for name, own in base.budget.items():
-        most = own.n if device.type == "cpu" or own.n is None else min(SLOW_ON_GPU * own.n, part.n)
-        most = part.budget.get(name, most) if device.type == "cpu" else most
-        budget[name] = own if most is None else replace(own, n=min(most, at_most))
-    tables = {name: own if own.n is None else replace(own, n=min(own.n, at_most)) for name, own in base.threat.items()}
-    return replace(base, datasets=(dataset,), n=at_most, budget=budget, threat=tables, latency=base.latency and latency)
+    sources = base.overrides if on_gpu else (*base.overrides, part.overrides_cpu)
+    overrides = tuple(tuple(_of_at_most(at_most, said, part, on_gpu) for said in source) for source in sources)
+    return replace(base, datasets=(dataset,), n=at_most, overrides=overrides, latency=base.latency and latency)
+
+
+def _of_at_most(images: int, said: Override, part: Part, on_gpu: bool) -> Override:
+    """Bound the images of an override; a GPU judges a slow defense on more than the preset says."""
+    if said.n is None:
+        return said
+    own = min(SLOW_ON_GPU * said.n, part.n) if on_gpu and said.defense else said.n
+    return replace(said, n=min(own, images))

@@ -17,7 +17,8 @@ draws = 2
 eps = ["mark", 1.0]
 attacks = ["fgsm", "pgd[steps=20]"]
 threats = ["graybox", "bpda", "whitebox"]
-[threat.bpda]
+[[override]]
+threat = "bpda"
 attacks = ["pgd[steps=20]"]
 """
 """Than the preset: ``make audit-controls`` runs the whole of it."""

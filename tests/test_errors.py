@@ -41,6 +41,9 @@ def files(tmp_path):
     write = {
         "KEY": "defences = ['cae']",
         "VALUE": "n = 'many'",
+        "OLDTABLE": "[budget.defensegan]\nn = 5",
+        "OVERRIDE": "[[override]]\ndefense = 'binarise'\nn = 5",
+        "CHOICE": "[[override]]\nthreat = 'bpda'\ndraws = 2",
         "BADTOML": "n = = 1",
         "NOIMPORT": "import nothing_of_that_name",
         "SAMENAME": "from purification_bench import *\n@register_defense('cae')\nclass C(Defense): ...",
@@ -73,24 +76,30 @@ CASES = {
     "option-value": (("--defenses", "median[size=4]"), "size must be odd and positive, not 4"),
     "config-key": (("--config", "KEY"), "'defences'; did you mean 'defenses'"),
     "config-value": (("--config", "VALUE"), "n in"),
+    "config-old-table": (("--config", "OLDTABLE"), "are no longer read: write [[override]] with defense"),
+    "config-override": (("--config", "OVERRIDE"), "unknown defense in an override: 'binarise'; did you mean 'bin"),
+    "config-choice": (("--config", "CHOICE"), "CHOICE.py cannot differ by threat. Valid: defense"),
     "config-syntax": (("--config", "BADTOML"), "is not TOML"),
     "config-missing": (("--config", "nowhere.toml"), "'nowhere.toml' cannot be read"),
     "n-zero": (("-n", "0"), "n in command line must be a whole number of at least 1, not 0"),
     "n-large": (("-n", "20000"), "n must lie between 1 and 10000 for mnist, not 20000"),
-    "draws-zero": (("--draws", "0"), "draws in command line must be a whole number of at least 1, not 0"),
-    "eps-negative": (("--eps", "-0.1"), "eps must be a number that is not negative, not '-0.1'"),
-    "eps-no-number": (("--eps", "0.1,much"), "'much' is not a number"),
-    "eps-fraction": (("--eps", "-8/255"), "eps must be a number that is not negative, not '-8/255'"),
+    "draws-zero": (
+        ("--draws", "0"),
+        "draws in command line must be a whole number of at least 1 and at most",
+    ),
+    "eps-negative": (("--eps", "-0.1"), "eps in command line must be sizes that are not negative, such as 0.3"),
+    "eps-no-number": (("--eps", "0.1,much"), "such as 0.3, 8/255, mark or mark/3, not 'much'"),
+    "eps-fraction": (("--eps", "-8/255"), "mark or mark/3, not '-8/255'"),
     "flag": (("--defences", "cae"), "'--defences'; did you mean '--defenses'"),
     "flag-value": (("-n", "many"), "argument -n: invalid int value: 'many'"),
     "option-twice": (("--defenses", "median[size=3,size=5]"), "option 'size' is given twice"),
     "option-nan": (("--attacks", "pgd[alpha=nan]"), "must be a finite JSON scalar"),
-    "draws-many": (("--draws", "256"), "draws in command line must be at most 255, not 256"),
+    "draws-many": (("--draws", "256"), "at most 255, not 256"),
     "zoo": (("--zoo", "nowhere"), "--zoo 'nowhere' is not a folder"),
     "plugin-exits": (("--plugin", "EXITS"), "does not import: SystemExit"),
     "plugin-attack": (("--plugin", "NOATTACK", "--attacks", "unfinished"), "unfinished: TypeError"),
     "plugin-dataset": (("--plugin", "NODATA", "--dataset", "unfinished"), "unfinished: TypeError"),
-    "eps-nan": (("--eps", "nan"), "eps must be a number that is not negative, not 'nan'"),
+    "eps-nan": (("--eps", "nan"), "mark or mark/3, not 'nan'"),
     "eps-too-far": (("--attacks", "pgd[alpha=0.001]", "--eps", "0.3"), "reach 0.04, not eps 0.3"),
     "device": (("--device", "gpu"), "unknown device 'gpu'. Valid: auto, cpu, cuda"),
     "weights-corrupt": (("--zoo", "CORRUPTZOO"), "model_a-mnist.safetensors is corrupt or truncated"),
@@ -160,5 +169,5 @@ def test_an_existing_store_survives_a_mistake(bench, tmp_path):
 
 def _empty(tmp_path: Path) -> Path:
     path = tmp_path / "empty.toml"
-    path.write_text("references = []\n[eps]\nfgsm = [0.1]\n")
+    path.write_text("references = []\neps = [0.1]\n")
     return path

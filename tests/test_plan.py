@@ -66,12 +66,12 @@ def test_the_same_spec_twice_is_one_row():
     assert keys(defenses=["median", "median", "none"]) == keys()
 
 
-def test_a_defense_with_a_budget_has_the_cells_of_a_run_of_that_size():
-    both = keys(budget={"median": {"n": 4}})
+def test_a_defense_with_images_of_its_own_has_the_cells_of_a_run_of_that_size():
+    both = keys(override=[{"defense": "median", "n": 4}])
     assert {key for (label, *_), key in both.items() if label == "none"} <= set(keys().values())
     assert {key for (label, *_), key in both.items() if label == "median"} <= set(keys(n=4).values())
 
 
-def test_a_budget_for_an_unknown_defense_is_refused():
-    with pytest.raises(UserError, match="unknown defense in the budget table: 'medium'"):
-        keys(budget={"medium": {"n": 4}})
+def test_an_override_for_an_unknown_defense_is_refused():
+    with pytest.raises(UserError, match="unknown defense in an override: 'medium'"):
+        keys(override=[{"defense": "medium", "n": 4}])

@@ -108,7 +108,8 @@ def test_a_cheaper_form_is_attacked_and_the_defense_itself_is_judged(bench, tmp_
     config.write_text(
         'references = ["none"]\ndefenses = ["defensegan[steps=6,restarts=2]"]\nattacks = ["pgd[steps=2]"]\n'
         'threats = ["whitebox"]\nlatency = false\neps = ["mark"]\n'
-        "[budget.defensegan]\nn = 8\ndraws = 1\n[budget.defensegan.whitebox]\neot_samples = 1\n"
+        '[[override]]\ndefense = "defensegan"\nn = 8\ndraws = 1\n'
+        '[[override]]\ndefense = "defensegan"\nthreat = "whitebox"\neot_samples = 1\n'
         "stand_in = { steps = 2, restarts = 1 }\n"
     )
     assert bench("run", "--config", config, "-n", "8")[0] == 0
@@ -138,7 +139,7 @@ def test_an_attack_may_be_handed_the_defense(run, tmp_path):
 
 def test_a_threat_that_no_attack_fits_is_said(run):
     _, _, err = run("--threat", "blackbox", "--attacks", "fgsm")
-    assert "nothing runs under blackbox: no attack takes its queries; name one in [threat.blackbox]" in err
+    assert "nothing runs under blackbox: no attack takes its queries; name one in an [[override]] of blackbox" in err
 
 
 def test_a_substitute_without_weights_is_left_out_and_said(bench, tmp_path):

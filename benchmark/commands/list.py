@@ -8,7 +8,7 @@ from purification_bench.attacks.protocol import PROTOCOLS
 from purification_bench.attacks.threat import ADAPTIVE, THREATS, adaptive
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.registries import REGISTRIES
-from purification_bench.benchmark.run import config
+from purification_bench.benchmark.run import presets
 
 
 def run(args: argparse.Namespace) -> int:
@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "zoo":
         rows = [_weights_row(weights) for weights in zoo.entries(zoo.search_path(args.zoo))]
     elif args.what == "presets":
-        rows = [[name, config.preset_summary(name)] for name in config.preset_names()]
+        rows = [[name, presets.summary(name)] for name in presets.names()]
     elif args.what == "threats":
         rows = [[word, threat.summary] for word, threat in THREATS.items()]
         rows.append([ADAPTIVE, f"all that the headline needs: {', '.join(adaptive())}"])

@@ -21,6 +21,7 @@ from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASE
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Judged, LatencyCell, Plan, Setting
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.identity import attack_identity, dataset_identity, identity
+from purification_bench.benchmark.run.override_tables import check_names
 from purification_bench.benchmark.run.planned_attacks import AttackPlanner
 from purification_bench.benchmark.run.planned_defenses import judged
 from purification_bench.defenses.errors import UserError, unknown_name
@@ -48,6 +49,7 @@ def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None 
     attacks = {spec.label: plug_in(ATTACKS.create, spec) for spec in _specs(ATTACKS, _attacks(config, defenses))}
     if not defenses:
         raise UserError("no defense to run: give --defenses, or references in the configuration")
+    check_names(config.overrides)
     warnings: list[str] = []
     cells: list[Cell] = []
     for dataset in datasets:

@@ -69,10 +69,8 @@ class AttackPlanner:
             return False
         if not any(attack.needs in kind.gives for attack in attacks):
             wanted = " or ".join(sorted(kind.gives))
-            self._warn(
-                f"nothing runs under {kind.word}: no attack takes its {wanted}; name one in an [[override]] with "
-                f'threat = "{kind.word}"'
-            )
+            mend = f"name one in an [[override]] of {kind.word}"
+            self._warn(f"nothing runs under {kind.word}: no attack takes its {wanted}; {mend}")
             return False
         return kind.gradient != "substitute" or self._substitute[0] is not None
 
