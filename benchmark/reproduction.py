@@ -12,7 +12,7 @@ from purification_bench.benchmark.run import config
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.overrides import Override
 from purification_bench.leaderboard.mandal2023 import published as mandal2023
-from purification_bench.leaderboard.mandal2023.tables import HALF_SIZE
+from purification_bench.leaderboard.mandal2023.table_3 import HALF_SIZE
 
 PRESET = "mandal2023"
 
