@@ -48,9 +48,9 @@ def _job(args: argparse.Namespace, spec: Spec) -> Job:
         settings = _settings(args, recipe.epochs, recipe.batch_size)
     else:
         settings = _settings(args, DEFENSE_EPOCHS, DEFENSE_BATCH)
-    folder: Path = args.zoo or user_zoo()
+    dataset, device, folder = _dataset(args.dataset), pick_device(args.device), args.zoo or user_zoo()
     folder.mkdir(parents=True, exist_ok=True)
-    return Job(spec, _dataset(args.dataset), settings, pick_device(args.device), args.data_dir, folder)
+    return Job(spec, dataset, settings, device, args.data_dir, folder)
 
 
 def _dataset(text: str) -> ImageDataset:
