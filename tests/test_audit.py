@@ -4,49 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from make_boards import BLIND, CONTROL, N, bits, board_of, cell
 from make_results import result
 from shown import note, rows
 
 from purification_bench.leaderboard.judging import audit
-from purification_bench.leaderboard.judging.aggregate import area, gap, robust_accuracy
 from purification_bench.leaderboard.judging.checks import contract, control, gradients, knowledge, steps
 from purification_bench.leaderboard.judging.checks.evidence import smallest_margin
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
 from purification_bench.leaderboard.judging.layout import lay_out
-from purification_bench.leaderboard.results.declared import Threat
-from purification_bench.leaderboard.results.verdicts import Verdicts
 from purification_bench.leaderboard.showing.tables import attackers, audits
 from purification_bench.leaderboard.showing.tables.standings import ranked
-
-N = 100
-
-
-def bits(right):
-    return np.arange(N) < right
-
-
-def cell(attack, eps, right, estimator="full", **more):
-    return result("it", attack, eps, clean=bits(95), adversarial=bits(right), estimator=estimator, **more)
-
-
-def board_of(*results):
-    clean = result("it", clean=bits(95))
-    (board,) = lay_out([clean, *results])
-    return board, board.rows["it"]
-
-
-BLIND = [cell("fgsm", eps, 95, "bare") for eps in (0.1, 0.3)]
-"""Gray-box attacks that break nothing: without any there is no headline."""
-CONTROL = result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(0), estimator="bare")
-"""The attack breaks what has no defense: without that nothing is known to work."""
-
-
-def judged_board_of(*results):
-    return board_of(*BLIND, CONTROL, *results)
-
 
 PLANTED = {"planted_images": 16, "planted_by_chance_share": 0.0}
 
@@ -171,32 +141,6 @@ def test_a_plug_in_attack_makes_a_headline_as_ours_do():
     assert audit.verdict(board, row) == "stands"
 
 
-def test_a_threat_that_no_list_knows_counts_for_what_it_declares():
-    def met(right, attack="pgd", **declares):
-        asks = declares.pop("asks", None)
-        threat = Threat("sniper", "unknown", sees_purifier=True, judges=True, required=False, asks=asks)
-        return cell(attack, 0.3, right, threat=replace(threat, **declares))
-
-    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
-
-    def robust(*more):
-        board, row = judged_board_of(*seeing, *more)
-        return getattr(robust_accuracy(row, board.headline(row, 0.3)), "value", None)
-
-    assert robust() == 0.6
-    assert robust(met(20)) == robust(met(20, required=True)) == 0.2
-    assert robust(met(20, judges=False)) == 0.6
-    assert robust(met(20, attack="fgsm", required=True)) is None
-    assert robust(met(20, attack="fgsm", required=True, asks="certified")) == 0.2
-
-
-def test_where_a_required_threat_was_met_by_another_row_it_is_missing():
-    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
-    word = replace(seeing[0].declared.threat, word="sniper", gradient="unknown")
-    board, row = judged_board_of(*seeing, result("other", "pgd", 0.3, adversarial=(0, 0, 0, 0), threat=word))
-    assert audit.verdict(board, row) == "not judged: an attack is missing"
-
-
 @pytest.mark.parametrize(
     "rule", [rule for rule in RULES if rule is not gradients.gradient_auditable], ids=lambda rule: rule.__name__
 )
@@ -265,93 +209,6 @@ def test_the_control_is_the_classifier_of_standard_training():
     hard = result("none", "pgd", 0.3, clean=bits(99), adversarial=bits(90))
     hard.facts["adversarial_eps"] = 0.3
     assert finding(control.attacks_work_at_all, cell("pgd", 0.3, 9), hard).state == "not run"
-
-
-def test_the_verdict_tells_robust_from_not():
-    def verdict(right, *estimators, eps=0.3):
-        return audit.verdict(*judged_board_of(*(cell("pgd", eps, right, how) for how in estimators)))
-
-    assert verdict(60, "full", "bpda") == "stands"
-    assert verdict(10, "full", "bpda") == "not robust: no better than chance"
-    assert verdict(10, "full", "bpda", eps=0.1) == "not judged: an attack is missing"
-    assert verdict(60, "full") == verdict(60, "bpda", "queries") == "not judged: an attack is missing"
-    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
-    assert audit.verdict(*board_of(*seeing)) == "not judged: an attack is missing"
-    board, row = board_of(*BLIND, *seeing)
-    assert audit.verdict(board, row) == "not judged: nothing shows that the attacks work"
-    assert ranked(board) == [(None, row)]
-    assert ranked(judged_board_of(*seeing)[0])[0][0] == 1
-
-
-def test_one_step_bounds_nothing():
-    board, row = judged_board_of(*(cell("fgsm", 0.3, 60, how) for how in ("full", "bpda")))
-    assert board.headline(row, 0.3) == []
-    assert audit.verdict(board, row) == "not judged: an attack is missing"
-
-
-def test_smaller_sizes_count_in_the_headline():
-    others = [cell("pgd", eps, 95, "bpda") for eps in (0.1, 0.3)]
-    blind = [cell("fgsm", eps, 90, "bare") for eps in (0.1, 0.3)]
-    board, row = board_of(cell("pgd", 0.1, 20), cell("pgd", 0.3, 60), *blind, *others)
-    assert robust_accuracy(row, board.headline(row, 0.1)).value == 0.2
-    assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.2
-    assert gap(board, row) == pytest.approx(0.9 - 0.2)
-    assert area(board, row) == pytest.approx(((0.95 + 0.2) / 2 * 0.1 + 0.2 * 0.2) / 0.3)
-
-
-def test_an_attack_on_few_images_cannot_raise_the_headline():
-    few = result("it", "square", 0.3, clean=bits(95)[:20], adversarial=np.ones(20), estimator="queries")
-    seeing = [*BLIND, cell("pgd", 0.3, 40), cell("pgd", 0.3, 40, "bpda")]
-    board, row = board_of(*seeing, few)
-    assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.4
-    broken = result("it", "square", 0.3, clean=bits(95)[:20], adversarial=np.zeros(20), estimator="queries")
-    board, row = board_of(*seeing, few, broken)
-    assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.2
-
-
-def test_of_a_stochastic_defense_an_attack_on_few_images_cannot_raise_the_headline_either():
-    """What was not judged is no candidate: as a certain success it would win the draws' ties."""
-    draws, random = 4, np.random.default_rng(0)
-
-    def drawn(attack, n, right, estimator):
-        made = result("it", attack, 0.3, clean=np.full(n, draws), adversarial=np.full(n, draws), draws=draws,
-                      estimator=estimator)  # fmt: skip
-        counts = [random.binomial(draws, right, n).astype(np.uint8) for _ in range(2)]
-        return replace(made, adversarial=Verdicts(draws, *counts))
-
-    seeing = [drawn("pgd", N, 0.9, how) for how in ("full", "bpda", "bare")]
-    (without,) = lay_out(seeing)
-    before = robust_accuracy(without.rows["it"], without.headline(without.rows["it"], 0.3)).value
-    (board,) = lay_out([*seeing, drawn("square", 20, 0.25, "queries")])
-    assert robust_accuracy(board.rows["it"], board.headline(board.rows["it"], 0.3)).value < before
-
-
-def test_another_attack_on_few_images_does_not_narrow_the_headline():
-    few = result("it", "apgd", 0.3, clean=bits(95)[:20], adversarial=np.ones(20), estimator="full")
-    again = result("it", "pgd", 0.3, clean=bits(95)[:20], adversarial=np.zeros(20), estimator="full")
-    again.identity["attack"]["eot_samples"] = 20
-    board, row = judged_board_of(cell("pgd", 0.3, 60), cell("pgd", 0.3, 60, "bpda"), few, again)
-    found = robust_accuracy(row, board.headline(row, 0.3))
-    assert (found.n, found.value) == (N, 0.4)
-
-
-def test_a_weaker_run_of_the_same_attack_hides_nothing():
-    def run(samples, right):
-        made = cell("pgd", 0.3, right)
-        made.identity["attack"]["eot_samples"] = samples
-        return made
-
-    for order in ((20, 1), (1, 20)):
-        found = {20: run(20, 5), 1: run(1, 60)}
-        board, row = judged_board_of(*(found[samples] for samples in order), cell("pgd", 0.3, 90, "bpda"))
-        assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.05
-
-
-def test_an_attack_that_raised_is_left_out_of_the_headline_and_flagged():
-    failed = cell("pgd", 0.3, 9, status="error", error="RuntimeError: no grad_fn")
-    board, row = judged_board_of(failed, cell("pgd", 0.3, 30, "bpda"))
-    assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.3
-    assert "attacks run" in audit.verdict(board, row)
 
 
 def test_the_tables_say_what_was_found():
