@@ -38,9 +38,15 @@ class CarliniWagner(Attack):
     iterates = True
 
     def __init__(
-        self, *, bound: float = 1.5, steps: int = 100, lr: float = 0.1, searches: int = 5, initial_c: float = 1.0,
+        self,
+        *,
+        bound: float = 1.5,
+        steps: int = 100,
+        lr: float = 0.1,
+        searches: int = 5,
+        initial_c: float = 1.0,
         kappa: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         positive(bound=bound, steps=steps, lr=lr, searches=searches, initial_c=initial_c)
         self.bound, self.steps, self.lr, self.searches = bound, steps, lr, searches
         self.initial_c, self.kappa = initial_c, kappa

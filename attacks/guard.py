@@ -26,9 +26,15 @@ class AttackError(RuntimeError):
 
 
 def run(
-    attack: Attack, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float], seeds: Sequence[int],
-    samples: int = 1, box: bool = True,
-) -> list[Tensor]:  # fmt: skip
+    attack: Attack,
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    sizes: Sequence[float],
+    seeds: Sequence[int],
+    samples: int = 1,
+    box: bool = True,
+) -> list[Tensor]:
     """Run ``attack`` on ``model`` for each size and return the checked x_adv of each.
 
     Parameters

@@ -29,7 +29,7 @@ TRIES = 20
 
 def search(
     attack: Attack, model: nn.Module, last: nn.Linear, x: Tensor, eps: float, seed: int, samples: int
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Plant an adversarial example near each image and look for it.
 
     Parameters

@@ -20,9 +20,7 @@ Needs = Literal["gradient", "queries", "decoder", "defense", "nothing"]
 
 ``defense``: the model is a ``DefendedClassifier``, and averaging over draws is the attack's own affair.
 """
-Gradient = Literal[
-    "classifier", "substitute", "surrogate", "true", "relaxation", "none", "code", "one draw", "unknown"
-]  # fmt: skip
+Gradient = Literal["classifier", "substitute", "surrogate", "true", "relaxation", "none", "code", "one draw", "unknown"]
 """Where a gradient comes from: the bare ``classifier``; a ``substitute``, another classifier; the purifier forward and
 its ``surrogate`` backward; the ``true`` one; that of the purifier's ``relaxation``; ``none``; with respect to the
 ``code`` that the defense decodes; the true one of ``one draw``; ``unknown`` of images that somebody else made."""
@@ -125,9 +123,15 @@ THREATS: dict[str, Threat] = {
 """The threats of the command line, in the order that runs take them."""
 
 SUBMITTED = Threat(
-    "submitted", "somebody else's images: whoever made them knows how", "unknown", "whitebox", frozenset(), None,
-    "submitted", averages_draws=False,
-)  # fmt: skip
+    "submitted",
+    "somebody else's images: whoever made them knows how",
+    "unknown",
+    "whitebox",
+    frozenset(),
+    None,
+    "submitted",
+    averages_draws=False,
+)
 """Images from a file (``bench score``)."""
 BASELINE = "graybox"
 """What is claimed is claimed under it."""
@@ -151,9 +155,7 @@ def threat(word: str) -> Threat:
 
 def adaptive() -> tuple[str, ...]:
     """Return the words that ``adaptive`` stands for."""
-    return tuple(
-        word for word, each in THREATS.items() if word == BASELINE or (each.sees_purifier and each.judges)
-    )  # fmt: skip
+    return tuple(word for word, each in THREATS.items() if word == BASELINE or (each.sees_purifier and each.judges))
 
 
 def spelled_out(words: list[str] | tuple[str, ...]) -> tuple[str, ...]:

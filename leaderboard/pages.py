@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
-from purification_bench.leaderboard.mandal2023.page import write_reproduction
 from purification_bench.leaderboard.results.store import LEADERBOARD, REPRODUCTION, Store
-from purification_bench.leaderboard.showing.page import write_leaderboard
 
-WRITERS: Mapping[str, Callable[[Store, Path | None], Path]] = {
-    LEADERBOARD: write_leaderboard,
-    REPRODUCTION: write_reproduction,
-}
-"""What writes a page, by the kind of store."""
+WRITERS = {LEADERBOARD: "showing.page:write_leaderboard", REPRODUCTION: "mandal2023.page:write_reproduction"}
+"""What writes a page, by the kind of store: loaded when a page is written, for drawing is slow to load."""
 
 
 def write(store: Store, target: Path | None = None) -> Path:
@@ -21,4 +16,6 @@ def write(store: Store, target: Path | None = None) -> Path:
 
     ``target`` is where the page goes, ``README.md`` in the store if none is given.
     """
-    return WRITERS[store.kind](store, target)
+    module, _, name = WRITERS[store.kind].partition(":")
+    written: Path = getattr(import_module(f"{__package__}.{module}"), name)(store, target)
+    return written

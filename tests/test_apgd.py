@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from purification_bench.attacks import guard
-from purification_bench.attacks.apgd import _Targeted
-from purification_bench.attacks.views import Counted, view
+from purification_bench.attacks.inner import Targeted
+from purification_bench.attacks.queried import Counted
+from purification_bench.attacks.views import view
 from purification_bench.benchmark.assets.loading import load_classifier
 from purification_bench.benchmark.paths import SHIPPED_ZOO
 from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS
@@ -81,11 +82,9 @@ def test_under_expectation_all_copies_of_an_image_have_one_target(mnist, monkeyp
     """A target chosen on each copy's own draw would let the copies pull in different directions."""
     images, classifier = mnist
     goals = []
-    loss = _Targeted.dlr_loss_targeted
-    monkeypatch.setattr(
-        _Targeted, "dlr_loss_targeted", lambda run, *given: goals.append(run.goals) or loss(run, *given)
-    )
-    model = view("full", classifier, Noise(), 0)
+    loss = Targeted.dlr_loss_targeted
+    monkeypatch.setattr(Targeted, "dlr_loss_targeted", lambda run, *given: goals.append(run.goals) or loss(run, *given))
+    model = view("whitebox", classifier, Noise(), 0)
     guard.run(ATTACKS.create("apgdt[steps=2,targets=2]"), model, images.x[:8], images.y[:8], [0.1], [0], samples=4)
     assert len({tuple(found.tolist()) for found in goals}) == 2
     assert all((copies == copies[0]).all() for copies in (found.unflatten(0, (4, 8)) for found in goals))
@@ -94,7 +93,7 @@ def test_under_expectation_all_copies_of_an_image_have_one_target(mnist, monkeyp
 def test_of_a_random_model_no_lucky_draw_ends_the_restarts(mnist):
     images, classifier = mnist
     x, y = images.x[:8], images.y[:8]
-    model = Counted(view("full", classifier, Noise(), 0))
+    model = Counted(view("whitebox", classifier, Noise(), 0))
     attack = ATTACKS.create("apgd[steps=3,restarts=4]")
     guard.run(attack, model, x, y, [1.0], [0])
     assert model.queries >= 4 * 3 * len(x)
@@ -118,7 +117,7 @@ def test_the_ensemble_breaks_what_its_parts_break(mnist):
 def test_the_randomised_ensemble_takes_the_draws_of_the_expectation(mnist):
     images, classifier = mnist
     x, y = images.x[:4], images.y[:4]
-    model = view("full", classifier, Noise(), 0)
+    model = view("whitebox", classifier, Noise(), 0)
     (found,) = guard.run(ATTACKS.create("autoattack"), model, x, y, [0.3], [0], samples=2)
     assert int(left(model, found, y).sum()) <= 1
 

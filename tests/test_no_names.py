@@ -33,3 +33,11 @@ def test_the_seed_papers_room_is_entered_from_outside_alone():
     for file in FILES:
         if file.name != "pages.py":
             assert "mandal2023 import" not in file.read_text()
+
+
+def test_threats_are_named_in_one_file_of_the_attacks():
+    folder = LEADERBOARD.parent / "attacks"
+    naming = {
+        file.name for file in folder.glob("*.py") if constants(ast.parse(file.read_text())) & (NAMES & {*THREATS})
+    }
+    assert naming - {"latent.py"} == {"threat.py"}  # the attack "latent" has its threat's name

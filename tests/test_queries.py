@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from purification_bench.attacks import guard
-from purification_bench.attacks.views import Counted
+from purification_bench.attacks.queried import Counted
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.defenses.base import DefendedClassifier, Defense
 

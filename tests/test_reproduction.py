@@ -16,7 +16,7 @@ from shown import column, headers, note, rows
 from purification_bench.attacks import protocol
 from purification_bench.benchmark import reproduction
 from purification_bench.benchmark.assets import zoo
-from purification_bench.benchmark.commands.reproduce import plans
+from purification_bench.benchmark.commands.reproduce import planned_tables
 from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.mandal2023 import figures, published
@@ -27,6 +27,7 @@ from purification_bench.leaderboard.results.result import STANDARD
 from purification_bench.leaderboard.results.store import EXAMPLES, LEADERBOARD, REPRODUCTION, Store
 
 CPU = torch.device("cpu")
+MACHINE = {"device": "cpu", "device_name": "a processor", "threads": 2}
 PGD_OPTIONS = {"against": "pgd", "eps": 0.15, "latent_dim": 10, "noise": 1.0}
 FGSM_OPTIONS = {"against": "fgsm", "eps": 0.6, "latent_dim": 10, "noise": 1.0}
 
@@ -258,9 +259,9 @@ def test_a_cell_of_two_tables_is_planned_once(monkeypatch):
     parts = [part for part in reproduction.PARTS if part.table in ("1a", "3") and not part.needs_training]
     monkeypatch.setattr("purification_bench.benchmark.commands.reproduce.PARTS", parts)
     asked = argparse.Namespace(dataset="mnist", n=4, no_latency=True, data_dir=None, zoo=None)
-    keys = [cell.key for plan in plans(asked, ["1a", "3"], CPU) for cell in plan.cells]
+    keys = [cell.key for cell in planned_tables(asked, ["1a", "3"], CPU, MACHINE).cells]
     assert len(keys) == len(set(keys))
-    alone = [cell.key for name in ("1a", "3") for plan in plans(asked, [name], CPU) for cell in plan.cells]
+    alone = [cell.key for name in ("1a", "3") for cell in planned_tables(asked, [name], CPU, MACHINE).cells]
     assert set(keys) == set(alone) and len(alone) > len(keys)
 
 

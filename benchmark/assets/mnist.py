@@ -13,7 +13,6 @@ from urllib.error import URLError
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchvision
 
 from purification_bench.benchmark.assets.data import EvaluationSplit, ImageDataset, Images
 from purification_bench.benchmark.paths import SPLITS, cache_dir
@@ -77,6 +76,8 @@ class _IdxDataset(ImageDataset):
             for candidate in (folder / file, folder / f"{file}.gz"):
                 if candidate.is_file():
                     return candidate
+        import torchvision
+
         try:
             getattr(torchvision.datasets, self.folder)(str(cached), download=True)
         except (RuntimeError, URLError, OSError):

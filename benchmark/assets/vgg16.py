@@ -7,7 +7,6 @@ from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 from purification_bench.benchmark.assets.classifiers import Classifier, Recipe
@@ -30,6 +29,8 @@ class VGG16(Classifier):
     def __init__(
         self, shape: tuple[int, int, int], num_classes: int, *, init: Literal["random", "imagenet"] = "random"
     ) -> None:
+        import torchvision
+
         super().__init__()
         self.init = init
         self.features = torchvision.models.vgg16_bn(weights=None).features
@@ -41,6 +42,8 @@ class VGG16(Classifier):
         """Take over ImageNet's convolutions, where asked for; grey images meet the sum of the first one's colours."""
         if self.init == "random":
             return
+        import torchvision
+
         try:
             pretrained = torchvision.models.vgg16_bn(weights=torchvision.models.VGG16_BN_Weights.IMAGENET1K_V1)
         except (URLError, OSError, RuntimeError) as error:

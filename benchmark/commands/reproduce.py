@@ -141,6 +141,8 @@ def _runs(table: str, n: int | None, device: torch.device, latency: bool) -> lis
     """Return the runs of a table, each with its part and its dataset."""
     asked = [
         (part, dataset, reproduction.configured(part, dataset, n, device, latency))
-        for part in PARTS for dataset in DATASETS if part.table == table
-    ]  # fmt: skip
+        for part in PARTS
+        for dataset in DATASETS
+        if part.table == table
+    ]
     return [(part, dataset, config) for part, dataset, config in asked if config is not None]

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torchvision.utils import save_image
 
 from purification_bench.benchmark.assets import weight_files
 from purification_bench.benchmark.assets.classifiers import Classifier
@@ -94,6 +93,8 @@ class Training:
 
     def show(self, images: Tensor) -> None:
         """Write images of the epoch in flight into the log, as one sheet."""
+        from torchvision.utils import save_image
+
         folder = self.progress.folder
         folder.mkdir(parents=True, exist_ok=True)
         save_image(images.float().cpu(), folder / f"epoch-{self._epoch + 1:04d}.png", nrow=16, padding=1)

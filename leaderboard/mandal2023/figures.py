@@ -56,9 +56,7 @@ def reconstructions(cells: Mapping[tuple[str, str, float], Examples | None], pat
     return _draw(panels, path) if panels else None
 
 
-def _draw(
-    panels: Sequence[Sequence[tuple[str, Images]]], path: Path, columns: Sequence[Sequence[str]] = ()
-) -> Path:  # fmt: skip
+def _draw(panels: Sequence[Sequence[tuple[str, Images]]], path: Path, columns: Sequence[Sequence[str]] = ()) -> Path:
     """Draw strips of images, panel below panel, each strip with its name at the left."""
     heights = [len(strips) for strips in panels]
     across = max(len(strips[0][1]) for strips in panels)

@@ -115,7 +115,8 @@ def _mean_and_worst(laid_out: Matrix) -> Table:
     note = text(
         f"Over clean images and {over}: an attacker a column, gray-box. Beyond {LARGEST_TRAINED:g}, the largest size "
         "that an auto-encoder was trained on, columns are shown and not counted; controls neither. The mean's interval "
-        "is over images; the worst column's is its own, as if no other had been looked at. ", *LATENCY,
-    )  # fmt: skip
+        "is over images; the worst column's is its own, as if no other had been looked at. ",
+        *LATENCY,
+    )
     headings = [*words("defense"), *figures("mean", "worst", "p50 s"), *words("timed on"), *figures("n")]
     return Table(f"{laid_out.board.dataset}: mean and worst column", headings, rows, note)

@@ -39,10 +39,12 @@ def _computed(results: Sequence[Result]) -> str:
     return markdown.prose(
         text(
             f"{len(results)} cells, computed on {'; '.join(machines) or 'no machine yet'}. Accuracies are in percent "
-            "of test images. ", Term("Difference"), " is measured less published, in points; the interval is at 95 % "
+            "of test images. ",
+            Term("Difference"),
+            " is measured less published, in points; the interval is at 95 % "
             "(Wilson) and covers the choice of images, not of training.",
         )
-    )  # fmt: skip
+    )
 
 
 def _sections(measured: Measured, links: Mapping[str, str]) -> list[str]:

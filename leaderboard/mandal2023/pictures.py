@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from purification_bench.leaderboard.mandal2023 import figures
-from purification_bench.leaderboard.mandal2023.figures import Examples
 from purification_bench.leaderboard.mandal2023.measured import DATASETS, UNDEFENDED, Measured
 from purification_bench.leaderboard.mandal2023.published import AUTO_ENCODERS, of_table, sizes
 from purification_bench.leaderboard.results.store import Store
+
+if TYPE_CHECKING:
+    from purification_bench.leaderboard.mandal2023.figures import Examples
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Kept:
 
 def draw(store: Store, measured: Measured) -> dict[str, Path]:
     """Draw the figures that there are images for; return their files, by number."""
+    from purification_bench.leaderboard.mandal2023 import figures
+
     kept, smallest = Kept(store, measured), sizes("1a")[0]
     paths = {number: store.root / "figures" / f"figure-{number}.png" for number in FIGURES}
     first = {dataset: kept.of(dataset, UNDEFENDED, "fgsm", smallest) for dataset in DATASETS}

@@ -14,9 +14,10 @@ from purification_bench.leaderboard.showing.values import Attacked, Name, Term, 
 NOTE = text(
     "The released code's setting is a code of length 10 under noise of deviation 1; the other auto-encoder has a "
     "longer, less noisy one, and is set against the same published figure. The published figures of the classifier "
-    "alone are Table 1's. ", Term("Clean"), ": accuracy on the same images, clean, which the paper does not give. "
-    f"{ONE_STEP}",
-)  # fmt: skip
+    "alone are Table 1's. ",
+    Term("Clean"),
+    f": accuracy on the same images, clean, which the paper does not give. {ONE_STEP}",
+)
 
 
 def table_2(measured: Measured) -> list[Table]:

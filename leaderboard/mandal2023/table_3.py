@@ -29,10 +29,15 @@ SETTINGS = (
     "released code's setting, and one with a longer, less noisy code."
 )
 NOTE = text(
-    "FGSM of size .60. ", Term(f"At {HALF_SIZE:g}"), ": the same attack at half the size, which is what .60 is where "
-    "images are in [-1, 1]. ", Term("Clean"), ": accuracy on the same images, clean. ", *LATENCY, f" {SETTINGS} ",
+    "FGSM of size .60. ",
+    Term(f"At {HALF_SIZE:g}"),
+    ": the same attack at half the size, which is what .60 is where images are in [-1, 1]. ",
+    Term("Clean"),
+    ": accuracy on the same images, clean. ",
+    *LATENCY,
+    f" {SETTINGS} ",
     ONE_STEP.removeprefix("* "),
-)  # fmt: skip
+)
 
 
 def table_3(measured: Measured) -> list[Table]:

@@ -79,7 +79,9 @@ def _computed(results: Sequence[Result]) -> str:
             f"Computed {span} on {'; '.join(machines)} with {'; '.join(installed)}. {len(results)} cells. Every figure "
             "is in percent of images with its 95 % interval (Wilson; with draws, at the effective sample size); the "
             "intervals do not cover the randomness of training. ",
-            Name("accuracy"), " is the share right under one attack; ", Name("robust_accuracy"), " the share right on "
-            "the clean image and under every attack of a set.",
+            Name("accuracy"),
+            " is the share right under one attack; ",
+            Name("robust_accuracy"),
+            " the share right on the clean image and under every attack of a set.",
         )
-    )  # fmt: skip
+    )

@@ -41,9 +41,10 @@ def _ranked(board: Board, pictures: Sequence[tuple[str, str]]) -> list[str]:
 def _apart(board: Board) -> list[str]:
     """Return what stands there under another protocol, whose rows are not compared."""
     rules = text(
-        "Attacked and judged under the rules of ", Name(f"--protocol {board.protocol}"), ": these rows enter no worst "
-        "case, no rank and no audit.",
-    )  # fmt: skip
+        "Attacked and judged under the rules of ",
+        Name(f"--protocol {board.protocol}"),
+        ": these rows enter no worst case, no rank and no audit.",
+    )
     return [markdown.heading(board.title, level=2), markdown.prose(rules)]
 
 

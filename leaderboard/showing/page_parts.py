@@ -13,9 +13,7 @@ from purification_bench.leaderboard.showing.tables.failures import failures
 from purification_bench.leaderboard.showing.values import Name, text
 
 
-def endings(
-    results: Iterable[Result], commands: Sequence[str], set_aside: Sequence[tuple[Path, str]]
-) -> list[str]:  # fmt: skip
+def endings(results: Iterable[Result], commands: Sequence[str], set_aside: Sequence[tuple[Path, str]]) -> list[str]:
     """Return the last sections of a page: what failed, how it is made again, which files could not be read, and why.
 
     Those are empty of which there is nothing to say.

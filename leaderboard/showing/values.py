@@ -167,9 +167,26 @@ class PValue:
 
 
 Value: TypeAlias = (
-    Missing | Failed | Name | Text | Listing | Stacked | Digest | Size | Attacked | Estimate | Share | Points | Margin
-    | Count | Counts | Number | Quantiles | Tally | PValue
-)  # fmt: skip
+    Missing
+    | Failed
+    | Name
+    | Text
+    | Listing
+    | Stacked
+    | Digest
+    | Size
+    | Attacked
+    | Estimate
+    | Share
+    | Points
+    | Margin
+    | Count
+    | Counts
+    | Number
+    | Quantiles
+    | Tally
+    | PValue
+)
 """A share of images with its interval is an ``Estimate``."""
 
 V = TypeVar("V")

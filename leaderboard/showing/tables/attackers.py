@@ -22,16 +22,19 @@ from purification_bench.leaderboard.showing.wording import MISSING
 
 NO_GRADIENT = "it declares no gradient"
 WORST_CASE_NOTE = text(
-    "Right on the clean image and under every attack of that size and threat; ", Term("headline"), ": under all of "
+    "Right on the clean image and under every attack of that size and threat; ",
+    Term("headline"),
+    ": under all of "
     "them, and those of smaller size (chosen on one set of draws and read from another, so of a stochastic defense it "
     f"can lie above one threat's column, by chance). {MISSING}: the threat has nothing to attack there, or was not "
     "run.",
-)  # fmt: skip
+)
 HOW_NOTE = text(
     "What is attacked may be a cheaper form of the defense or, under transfer, another classifier; what is judged is "
-    "the defense itself. ", Term("Draws"), ": what a loss gradient is averaged over; under blackbox, the logits of "
-    "one answer.",
-)  # fmt: skip
+    "the defense itself. ",
+    Term("Draws"),
+    ": what a loss gradient is averaged over; under blackbox, the logits of one answer.",
+)
 
 
 def by_threat(board: Board) -> Table | None:

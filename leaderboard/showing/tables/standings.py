@@ -85,10 +85,13 @@ def _gap(board: Board, row: Row) -> Value:
 def _claim(board: Board) -> Text:
     attacks = ", ".join(column.attack for column in board.candidates(board.mark))
     return text(
-        Term("Claimed"), ": gray-box ", Name("robust_accuracy"), f" at Linf {board.mark:g}, the per-image worst case "
+        Term("Claimed"),
+        ": gray-box ",
+        Name("robust_accuracy"),
+        f" at Linf {board.mark:g}, the per-image worst case "
         f"over the clean image and {attacks or 'no attack'}. The attacker knows the classifier but not the purifier, "
         "so it bounds nothing",
-    )  # fmt: skip
+    )
 
 
 def _claimed_note(board: Board) -> Text:
@@ -101,8 +104,13 @@ def _adaptive_note(board: Board) -> Text:
     sizes = {eps for row in board.rows.values() for eps in board.adaptive_sizes(row) if eps <= board.mark}
     tried = written(listing(Size(eps) for eps in sorted({0.0, *sizes})))
     return text(
-        *_claim(board).parts, ". ", Term("Robust"), ", the headline and the rank: the worst case over those and over "
-        f"every attack of {others}, at this size or, where they see the purifier, a smaller one. ", Term("Area"),
-        f": its mean from 0 to the mark, by trapezoids between {tried}. ", Term("Gap"), ": claimed less robust, on "
-        f"the same images. The rank is an order; which rows stand, the audit says. {COST}",
-    )  # fmt: skip
+        *_claim(board).parts,
+        ". ",
+        Term("Robust"),
+        ", the headline and the rank: the worst case over those and over "
+        f"every attack of {others}, at this size or, where they see the purifier, a smaller one. ",
+        Term("Area"),
+        f": its mean from 0 to the mark, by trapezoids between {tried}. ",
+        Term("Gap"),
+        f": claimed less robust, on the same images. The rank is an order; which rows stand, the audit says. {COST}",
+    )

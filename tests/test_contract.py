@@ -9,7 +9,7 @@ from torch import nn
 from purification_bench.benchmark.assets.loading import load_defense
 from purification_bench.benchmark.paths import SHIPPED_ZOO
 from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
-from purification_bench.benchmark.run.consistency import probe
+from purification_bench.benchmark.run.contract import probe
 from purification_bench.benchmark.run.judge import Judge
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.none import NoDefense

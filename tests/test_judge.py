@@ -28,7 +28,7 @@ def judge(shapes, defense, draws=1, batch=16, label="d"):
 
 def test_a_deterministic_defense_has_one_draw(shapes):
     images, classifier = shapes
-    found = judge(shapes, NoDefense()).verdicts(images.x, images.y)
+    found = judge(shapes, NoDefense()).judge(images.x, images.y).verdicts
     expected = classifier(images.x).argmax(dim=1) == images.y
     assert found.draws == 1
     assert (found.reported.astype(bool) == expected.numpy()).all()
@@ -36,14 +36,14 @@ def test_a_deterministic_defense_has_one_draw(shapes):
 
 def test_draws_for_choosing_and_reporting_are_independent(shapes):
     images, _ = shapes
-    found = judge(shapes, Noisy(), draws=6).verdicts(images.x, images.y)
+    found = judge(shapes, Noisy(), draws=6).judge(images.x, images.y).verdicts
     assert found.chosen.max() <= 6
     assert (found.chosen != found.reported).any()
 
 
 def test_even_one_draw_of_a_stochastic_defense_is_reported_on_a_fresh_one(shapes):
     images, _ = shapes
-    found = judge(shapes, Noisy(), draws=1).verdicts(images.x, images.y)
+    found = judge(shapes, Noisy(), draws=1).judge(images.x, images.y).verdicts
     assert (found.chosen != found.reported).any()
 
 
@@ -58,7 +58,7 @@ def test_noise_is_keyed_by_defense_draw_and_batch(shapes):
 def test_the_first_batch_is_kept_as_it_was_judged(shapes):
     images, _ = shapes
     one = judge(shapes, Noisy(), draws=2)
-    one.verdicts(images.x, images.y)
+    one.judge(images.x, images.y)
     assert torch.equal(one.first_batch, one.purify(images.x[:16], 0, 0))
 
 
@@ -66,7 +66,7 @@ def test_the_callers_generator_is_left_alone(shapes):
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    judge(shapes, Noisy()).verdicts(*shapes[0])
+    judge(shapes, Noisy()).judge(*shapes[0])
     assert torch.equal(torch.rand(2), expected)
 
 
@@ -77,7 +77,7 @@ def test_a_purifier_that_writes_into_its_input_harms_nobody(shapes):
 
     images, _ = shapes
     kept = images.x.clone()
-    judge(shapes, InPlace()).verdicts(images.x, images.y)
+    judge(shapes, InPlace()).judge(images.x, images.y)
     assert torch.equal(images.x, kept)
 
 
