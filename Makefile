@@ -3,13 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: bench test lint audit-controls clean
+# Two tests at a time, each on one thread: that is faster than one on two.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+.PHONY: bench test coverage costs lint audit-controls clean
 
 bench: $(VENV)/installed
 	$(BIN)/bench run
 
 test: $(VENV)/installed-test
-	$(BIN)/pytest
+	$(PYTEST)
+
+coverage: $(VENV)/installed-test
+	$(PYTEST) --cov=purification_bench --cov-report=term:skip-covered
+
+# What dry runs estimate by, where nothing was computed yet: medians over the published results.
+costs: $(VENV)/installed
+	$(BIN)/python -m purification_bench.benchmark.run.costs leaderboard/published leaderboard/reproduction leaderboard/controls
 
 # What hides its gradient, what is honest, and what is robust: the audit of each, written to leaderboard/controls.
 PLUGINS := --plugin tests/plugins/masked.py --plugin tests/plugins/honest.py
@@ -26,7 +36,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .editable build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/pip:
 	@echo "Setting up $(VENV): torch and what it needs are some GB, so this takes a few minutes the first time."

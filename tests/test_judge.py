@@ -58,8 +58,8 @@ def test_noise_is_keyed_by_defense_draw_and_batch(shapes):
 def test_the_first_batch_is_kept_as_it_was_judged(shapes):
     images, _ = shapes
     one = judge(shapes, Noisy(), draws=2)
-    one.judge(images.x, images.y)
-    assert torch.equal(one.first_batch, one.purify(images.x[:16], 0, 0))
+    judgement = one.judge(images.x, images.y)
+    assert torch.equal(judgement.purified, one.purify(images.x[:16], 0, 0))
 
 
 def test_the_callers_generator_is_left_alone(shapes):
