@@ -53,7 +53,7 @@ def test_a_set_that_breaks_a_row_lowers_it(bench, small_config, tmp_path, invert
     assert bench("score", "nearer.npz", *PLACE)[0] == 0
     (board,) = lay_out(Store(tmp_path / "results").results())
     row = board.rows["median"]
-    assert any(column.threat == "submitted" for column in board.headline(row, EPS))
+    assert any(column.threat.word == "submitted" for column in board.headline(row, EPS))
     assert robust_accuracy(row, board.headline(row, EPS)).value < before
 
 

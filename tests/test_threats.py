@@ -39,9 +39,17 @@ def test_a_mixture_of_threats_runs_reports_and_resumes(run, tmp_path):
     status, out, err = run("--threat", EVERY, "--attacks", ATTACKS)
     assert (status, err) == (0, "")
     board = board_of(tmp_path)
-    assert board.threats == ["graybox", "blackbox", "bpda", "fixed-seed", "soft", "transfer", "whitebox"]
-    fitting = {name: {column.threat for column in row.cells} for name, row in board.rows.items()}
-    assert fitting["noisy"] == set(board.threats)
+    assert [threat.word for threat in board.threats] == [
+        "graybox",
+        "blackbox",
+        "bpda",
+        "fixed-seed",
+        "soft",
+        "transfer",
+        "whitebox",
+    ]
+    fitting = {name: {column.threat.word for column in row.cells} for name, row in board.rows.items()}
+    assert fitting["noisy"] == {threat.word for threat in board.threats}
     assert fitting["binarize"] == {"graybox", "blackbox", "bpda", "transfer"}
     assert fitting["none"] == {"graybox", "blackbox", "bpda", "transfer", "whitebox"}
     page = (tmp_path / "results" / "README.md").read_text()
@@ -71,7 +79,9 @@ def test_where_nothing_hides_every_gradient_is_the_same(run, tmp_path):
     for attack in ("fgsm", "pgd[steps=4]"):
         for eps in (0.1, 0.3):
             found = {
-                c.threat: row.cells[c].adversarial.reported for c in row.cells if (c.attack, c.eps) == (attack, eps)
+                c.threat.word: row.cells[c].adversarial.reported
+                for c in row.cells
+                if (c.attack, c.eps) == (attack, eps)
             }
             assert len(found) == 4
             for bits in found.values():
