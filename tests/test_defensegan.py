@@ -158,16 +158,16 @@ def test_training_rebuilds_better_and_keeps_the_last_epoch_and_a_log(shapes, mon
     many = DATASETS.create("shapes").judged(100)  # 20 steps of the generator an epoch: the average must move
     training = make_training((many, shapes[1]), epochs=6, batch_size=1, snapshots=(2,))
     defense.fit(training)
-    with (training.folder / "history.csv").open(newline="") as file:
+    with (training.progress.folder / "history.csv").open(newline="") as file:
         history = list(csv.DictReader(file))
     assert len(history) == 6
     assert training.best["epoch"] == 6
     assert training.best["rebuilt_mse"] == pytest.approx(float(history[-1]["rebuilt_mse"]))
     assert training.best["rebuilt_mse"] < float(history[0]["rebuilt_mse"])
     assert {"critic", "critic_validation"} <= set(history[0])
-    assert len(list(training.folder.glob("epoch-*.png"))) == 6
-    snapshot = load_file(training.folder / "epoch-0002.safetensors")
+    assert len(list(training.progress.folder.glob("epoch-*.png"))) == 6
+    snapshot = load_file(training.progress.folder / "epoch-0002.safetensors")
     assert snapshot.keys() == defense.state_dict().keys()
-    training.discard()
-    assert (training.folder / "history.csv").exists()
-    assert not (training.folder / "state.pt").exists()
+    training.progress.discard()
+    assert (training.progress.folder / "history.csv").exists()
+    assert not (training.progress.folder / "state.pt").exists()

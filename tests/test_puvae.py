@@ -113,7 +113,8 @@ def test_it_learns(shapes):
     defense.build((3, 32, 32), 4)
     training = make_training(shapes, epochs=10, batch_size=8)
     defense.fit(training)
-    assert training._history[-1]["reconstruction"] < training._history[0]["reconstruction"]
+    history = training.progress.history
+    assert history[-1]["reconstruction"] < history[0]["reconstruction"]
     assert training.best["accuracy"] > 0.5
     assert all(parameter.grad is None for parameter in training.classifier.parameters())
 

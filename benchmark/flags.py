@@ -1,0 +1,228 @@
+"""The words and flags of every command."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+from purification_bench.attacks.protocol import PROTOCOLS
+from purification_bench.attacks.threat import threat_words
+from purification_bench.defenses.errors import UserError
+
+DEFAULT_OUT = Path("results")
+LISTS = ("defenses", "attacks", "classifiers", "datasets", "threats", "protocols", "presets", "zoo")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line, and that knows which of its flags say what was computed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.recorded: list[tuple[str, str]] = []
+        self.set_defaults(recorded=self.recorded)
+
+    def add_recorded(self, flag: str, **options: Any) -> None:
+        """Add a flag that result folders remember: with it the same command computes the same."""
+        self.recorded.append((flag, self.add_argument(flag, **options).dest))
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``UserError`` with argparse's sentence."""
+        raise UserError(message)
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def build_parser() -> tuple[Parser, Commands]:
+    """Return the parser of the whole command line, and its commands."""
+    parser = Parser(prog="bench", description="The benchmark of adversarial-purification defenses.", allow_abbrev=False)
+    parser.set_defaults(plugin=[])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_audit(commands)
+    _add_reproduce(commands)
+    _add_exchange(commands)
+    _add_train(commands)
+    _add_list(commands)
+    _add_results(commands)
+    return parser, commands
+
+
+def _add_run(commands: Commands) -> None:
+    run = commands.add_parser(
+        "run",
+        help="attack, purify, classify, and write the leaderboard",
+        description="Compute every cell that the result folder lacks, and write the leaderboard. The same command "
+        "again computes nothing; interrupted, it goes on.",
+        allow_abbrev=False,
+    )
+    run.add_recorded("--defenses", metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added")
+    run.add_recorded("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
+    run.add_recorded("--threat", metavar="LIST", help=", ".join(threat_words()))
+    run.add_recorded("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
+    run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
+    run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
+    run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    run.add_recorded("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
+    _add_computing(run)
+    _add_attacked(run)
+
+
+def _add_audit(commands: Commands) -> None:
+    audit = commands.add_parser(
+        "audit",
+        help="tell robust from masked: attack a defense as one who sees it, and check what came out",
+        description="Run the preset 'audit' for some defenses and print every check with its evidence. Status 1: a "
+        "check failed that costs a row its rank.",
+        allow_abbrev=False,
+    )
+    audit.add_argument("defenses", metavar="DEFENSE", help="one or several, as in bench run --defenses")
+    audit.add_argument("--out", type=Path, metavar="DIR", help="keep the results and their page here; resumes")
+    audit.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the findings, or write them there")
+    _add_attacked(audit)
+
+
+def _add_reproduce(commands: Commands) -> None:
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="re-make the seed paper's tables and figures, beside the published ones",
+        description="Compute what the result folder lacks of the tables of Mandal (2023), and of what the paper does "
+        "not show, and write the page. Interrupted, the same command goes on.",
+        allow_abbrev=False,
+    )
+    reproduce.add_recorded("--table", metavar="LIST", help="1a, 1b, 2, 3, matrix, adaptive (default: all)")
+    reproduce.add_recorded("--figure", metavar="LIST", help="2, 3, 4, 6")
+    reproduce.add_recorded("--dataset", metavar="LIST", help="mnist, fashion_mnist (default: both)")
+    reproduce.add_recorded("-n", type=int, metavar="N", help="at most so many test images")
+    reproduce.add_argument(
+        "--out", type=Path, default=Path("reproduction"), help="result folder (default: %(default)s)"
+    )
+    _add_computing(reproduce)
+    _add_where(reproduce)
+
+
+def _add_attacked(parser: Parser) -> None:
+    """Add what says what is attacked, on how much, and where it is found."""
+    parser.add_recorded("--dataset", metavar="LIST", help="one or several datasets")
+    parser.add_recorded("--classifier", metavar="LIST", help="one or several classifiers")
+    parser.add_recorded("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
+    parser.add_recorded("--seed", type=int, help="of the attacks' and defenses' randomness")
+    parser.add_recorded("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
+    parser.add_recorded("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
+    _add_where(parser)
+
+
+def _add_computing(parser: Parser) -> None:
+    """Add how much is computed of what a result folder lacks."""
+    parser.add_recorded("--no-latency", action="store_true", help="time nothing")
+    parser.add_argument("--force", action="store_true", help="compute cells anew that are there")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be computed")
+
+
+def _add_where(parser: Parser) -> None:
+    """Add what says where things run, and where they are found."""
+    parser.add_recorded("--device", help="auto, cpu or cuda")
+    parser.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    parser.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    _add_plugin(parser)
+
+
+def _add_exchange(commands: Commands) -> None:
+    export = commands.add_parser(
+        "export-adv", help="write the adversarial images of a result folder", allow_abbrev=False
+    )
+    export.add_argument("store", type=Path, metavar="DIR")
+    export.add_argument("folder", type=Path, metavar="FOLDER", help="one .npz for each set, as bench score reads it")
+    score = commands.add_parser(
+        "score",
+        help="judge adversarial images from a file against any defense",
+        description="Judge an .npz file (x_adv: float32 (n, C, H, W) for the first n images of the fixed order; facts: "
+        "JSON with name, dataset, norm, eps). What it breaks lowers the rows of the result folder.",
+        allow_abbrev=False,
+    )
+    score.add_argument("file", type=Path, metavar="FILE")
+    score.add_recorded("--defenses", metavar="LIST", required=True, help="reference rows are added")
+    score.add_recorded("--classifier", metavar="LIST", help="one or several classifiers")
+    score.add_recorded("--seed", type=int, help="of the defenses' randomness")
+    score.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
+    score.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    _add_where(score)
+
+
+def _add_list(commands: Commands) -> None:
+    listing = commands.add_parser("list", help="list " + ", ".join(LISTS), allow_abbrev=False)
+    listing.add_argument("what", choices=LISTS)
+    listing.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    _add_plugin(listing)
+
+
+def _add_results(commands: Commands) -> None:
+    report = commands.add_parser("report", help="render the leaderboard of a result folder", allow_abbrev=False)
+    report.add_argument("store", type=Path, nargs="?", default=DEFAULT_OUT, metavar="DIR")
+    report.add_argument("--page", type=Path, metavar="FILE", help="write the page here (default: DIR/README.md)")
+    export = commands.add_parser("export", help="write all cells as one table, CSV or Parquet", allow_abbrev=False)
+    export.add_argument("store", type=Path, metavar="DIR")
+    export.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
+    compare = commands.add_parser("compare", help="compare two result folders or two defenses", allow_abbrev=False)
+    compare.add_argument("first", metavar="A")
+    compare.add_argument("second", metavar="B")
+    compare.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the folder that two defenses are looked up in")
+
+
+def _add_train(commands: Commands) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a classifier or a defense on the training split",
+        description="Train on the training split; select on a validation part of it. Interrupted, the same command "
+        "resumes. Options of what is trained stand in brackets: 'cae[against=pgd,eps=0.15]'.",
+        allow_abbrev=False,
+    )
+    train.add_argument("kind", choices=("classifier", "defense"))
+    train.add_argument("name", metavar="NAME", help="with its options: cae, or cae[against=pgd,eps=0.15]")
+    train.add_argument("--dataset", default="mnist")
+    train.add_argument("--classifier", default="model_a", help="the target that a defense is trained with")
+    _add_epochs(train)
+    _add_stored(train)
+    train.add_argument("--limit", type=int, metavar="N", help="train on N images only")
+    train.add_argument("--validation", type=int, metavar="N", help="select on N validation images only")
+    train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    train.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    train.add_argument("--zoo", type=Path, help="folder for the weights (default: the user's cache)")
+    _add_plugin(train)
+
+
+def _add_epochs(train: argparse.ArgumentParser) -> None:
+    """Add how long is trained, and from where."""
+    train.add_argument("--epochs", type=int, help="default: the classifier's recipe; 30 for a defense")
+    train.add_argument("--batch-size", type=int, help="default: the classifier's recipe; 64 for a defense")
+    train.add_argument("--patience", type=int, help="stop after so many epochs without a better validation score")
+    train.add_argument(
+        "--stop-after",
+        type=int,
+        metavar="N",
+        help="end after N of the epochs; without this flag, the same command goes on",
+    )
+    train.add_argument(
+        "--start-from", metavar="CLASSIFIER", help="start from the weights that the defense has before this classifier"
+    )
+    train.add_argument("--snapshots", metavar="LIST", default="", help="epochs whose weights the log keeps too")
+
+
+def _add_stored(train: argparse.ArgumentParser) -> None:
+    """Add how weights are stored."""
+    stored = train.add_mutually_exclusive_group()
+    stored.add_argument(
+        "--half", dest="storage", action="store_const", const="half", help="store the weights in float16: half the file"
+    )
+    stored.add_argument(
+        "--int8", dest="storage", action="store_const", const="int8", help="store them as 8-bit integers, compressed"
+    )
+
+
+def _add_plugin(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="a Python file to load first; repeatable"
+    )
