@@ -57,6 +57,8 @@ def _add_run(commands: Commands) -> None:
         "again computes nothing; interrupted, it goes on.",
         allow_abbrev=False,
     )
+    run.add_recorded("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
+    _add_attacked(run)
     run.add_recorded("--defenses", metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added")
     run.add_recorded("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
     run.add_recorded("--threat", metavar="LIST", help=", ".join(threat_words()))
@@ -64,9 +66,7 @@ def _add_run(commands: Commands) -> None:
     run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
     run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
     run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
-    run.add_recorded("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
     _add_computing(run)
-    _add_attacked(run)
 
 
 def _add_audit(commands: Commands) -> None:
@@ -104,12 +104,12 @@ def _add_reproduce(commands: Commands) -> None:
 
 def _add_attacked(parser: Parser) -> None:
     """Add what says what is attacked, on how much, and where it is found."""
+    parser.add_recorded("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
     parser.add_recorded("--dataset", metavar="LIST", help="one or several datasets")
     parser.add_recorded("--classifier", metavar="LIST", help="one or several classifiers")
     parser.add_recorded("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
     parser.add_recorded("--seed", type=int, help="of the attacks' and defenses' randomness")
     parser.add_recorded("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
-    parser.add_recorded("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
     _add_where(parser)
 
 
