@@ -1,4 +1,4 @@
-"""Attacks: what they are (``threat``), which exist (``catalog``), and how one is run (``guard``)."""
+"""Attacks: who attacks (``threat``), what an attack is (``base``), and how one is run (``guard``)."""
 
 from __future__ import annotations
 

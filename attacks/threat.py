@@ -136,7 +136,9 @@ SUBMITTED = Threat(
 BASELINE = "graybox"
 """What is claimed is claimed under it."""
 ADAPTIVE = "adaptive"
-"""The word for all that the headline needs: the baseline and what sees the purifier and judges."""
+"""The word for the baseline and every threat that sees the purifier, or its answers, and judges.
+
+The headline needs the baseline and, of these, the ``required`` ones that fit the defense."""
 
 
 def threat_words() -> list[str]:

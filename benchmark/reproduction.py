@@ -35,7 +35,7 @@ class Part:
     """One run: what differs from the preset."""
 
     table: str
-    """A key of ``leaderboard.reproduction.TITLES``."""
+    """A key of ``leaderboard.mandal2023.tables.SECTIONS``."""
     asked: Mapping[str, Any]
     n: int
     n_cpu: int

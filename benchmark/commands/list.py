@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
         rows = [[name, presets.summary(name)] for name in presets.names()]
     elif args.what == "threats":
         rows = [[word, threat.summary] for word, threat in THREATS.items()]
-        rows.append([ADAPTIVE, f"all that the headline needs: {', '.join(adaptive())}"])
+        rows.append([ADAPTIVE, f"the baseline and what sees the purifier: {', '.join(adaptive())}"])
     elif args.what == "protocols":
         rows = [[name, rules.summary] for name, rules in PROTOCOLS.items()]
     else:

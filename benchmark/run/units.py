@@ -1,4 +1,4 @@
-"""Units of work: what shares one run of one attack. A unit is plain data, and running it gives results."""
+"""Units of work: cells that are computed together. A unit is plain data, and running it gives results."""
 
 from __future__ import annotations
 
