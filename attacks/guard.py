@@ -52,16 +52,21 @@ def run(
         x_adv must lie in [0, 1], as x does.
     """
     _check_input(x, y)
-    n = len(x)
     quiet = contextlib.redirect_stdout(io.StringIO())
     with eval_mode(model), quiet, torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-        seen, images, labels = (model, x, y) if samples == 1 else _tied(model, samples, seeds[0], x, y)
-        if attack.shares_sizes:
-            with seeded(seeds[0], x.device):
-                found = attack.sweep(seen, images.clone(), labels.clone(), sizes)
-        else:
-            found = [_seeded_perturb(attack, seen, images, labels, *each) for each in zip(sizes, seeds, strict=True)]
-    return [_checked(attack, x, x_adv.detach()[:n], eps, box) for x_adv, eps in zip(found, sizes, strict=True)]
+        seen = (model, x, y) if samples == 1 else _tied(model, samples, seeds[0], x, y)
+        attacked = _at_each_size(attack, *seen, sizes, seeds)
+    of_first_copy = (x_adv.detach()[: len(x)] for x_adv in attacked)
+    return [_checked(attack, x, x_adv, eps, box) for x_adv, eps in zip(of_first_copy, sizes, strict=True)]
+
+
+def _at_each_size(
+    attack: Attack, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float], seeds: Sequence[int]
+) -> list[Tensor]:
+    if attack.shares_sizes:
+        with seeded(seeds[0], x.device):
+            return attack.sweep(model, x.clone(), y.clone(), sizes)
+    return [_seeded_perturb(attack, model, x, y, *each) for each in zip(sizes, seeds, strict=True)]
 
 
 def _tied(model: nn.Module, samples: int, seed: int, x: Tensor, y: Tensor) -> tuple[nn.Module, Tensor, Tensor]:

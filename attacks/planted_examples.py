@@ -50,16 +50,16 @@ def search(
     with guard.eval_mode(model), seeded(seed, x.device), torch.no_grad():
         corner = _corner(x, eps)
         readouts = _Readouts(model, last, corner, [x, *(_corner(x, eps) for _ in range(OTHERS - 1))])
-        # Where the defense is stochastic, in another draw as well.
-        planted = readouts.possible & (readouts(corner).argmax(dim=1) == 1)
-    if int(planted.sum()) < ENOUGH:
-        return {"planted_images": int(planted.sum())}
+        planted = readouts.possible & (readouts(corner).argmax(dim=1) == 1)  # in another draw, too
+    images = int(planted.sum())
+    if images < ENOUGH:
+        return {"planted_images": images}
     (x_adv,) = guard.run(attack, readouts, x, torch.zeros_like(planted, dtype=torch.long), [eps], [seed], samples)
     with guard.eval_mode(model), seeded(seed + 1, x.device), torch.no_grad():
         met = readouts(x_adv).argmax(dim=1)[planted] == 1
         lucky = torch.stack([readouts(_corner(x, eps)).argmax(dim=1)[planted] == 1 for _ in range(TRIES)]).any(dim=0)
     return {
-        "planted_images": int(planted.sum()),
+        "planted_images": images,
         "planted_found_share": float(met.float().mean()),
         "planted_by_chance_share": float(lucky.float().mean()),
     }
