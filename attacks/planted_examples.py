@@ -51,8 +51,7 @@ def search(
         corner = _corner(x, eps)
         readouts = _Readouts(model, last, corner, [x, *(_corner(x, eps) for _ in range(OTHERS - 1))])
         planted = readouts.possible & (readouts(corner).argmax(dim=1) == 1)  # in another draw, too
-    images = int(planted.sum())
-    if images < ENOUGH:
+    if (images := int(planted.sum())) < ENOUGH:
         return {"planted_images": images}
     (x_adv,) = guard.run(attack, readouts, x, torch.zeros_like(planted, dtype=torch.long), [eps], [seed], samples)
     with guard.eval_mode(model), seeded(seed + 1, x.device), torch.no_grad():
