@@ -21,6 +21,8 @@ GAP = 0.9
 """Where the read-out's threshold lies between the highest of the others' scores (0) and the planted one's (1)."""
 RIDGE = 1e-2
 """Regularisation of the read-outs, as a share of the features' mean variance."""
+RESOLUTION = 1e-5
+"""Features that differ by less, as a share of the largest, are one: what tells them apart is rounding."""
 ENOUGH = 8
 """Planted examples below which none is looked for: their share would say nothing."""
 TRIES = 20
@@ -75,7 +77,8 @@ class _Readouts(nn.Module):
         self.weight = _discriminant(beside, features)
         highest = torch.einsum("npf,nf->np", beside, self.weight).amax(dim=1)
         score = (features * self.weight).sum(dim=1)
-        self.possible = score > highest
+        apart = (beside - features[:, None]).abs().amax(dim=(1, 2)) > RESOLUTION * features.abs().amax(dim=1)
+        self.possible = apart & (score > highest)
         self.threshold = torch.lerp(highest, score, GAP)
         self.scale = 1 / (score - highest).clamp(min=1e-12)
 

@@ -21,6 +21,8 @@ from purification_bench.defenses.plugins import load_plugin
 FONTS = mpl.get_cachedir()
 PLUGINS = Path(__file__).parent / "plugins"
 SHAPES = str(PLUGINS / "shapes.py")
+SMALL = str(PLUGINS / "small.py")
+ZOO = Path(__file__).parent / "zoo"
 BROKEN = str(PLUGINS / "broken.py")
 
 needs_training_split = pytest.mark.skipif(
@@ -28,6 +30,7 @@ needs_training_split = pytest.mark.skipif(
 )
 
 load_plugin(SHAPES)
+load_plugin(SMALL)
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +70,9 @@ def shipped_or_untrained(name):
 
 @pytest.fixture(scope="session")
 def mnist_500():
-    """500 MNIST test images and the shipped model_a."""
+    """500 MNIST test images and a small classifier that is right on 99 %."""
     dataset = DATASETS.create("mnist")
-    classifier, _ = load_classifier(CLASSIFIERS.spec("model_a"), dataset, torch.device("cpu"), [SHIPPED_ZOO])
+    classifier, _ = load_classifier(CLASSIFIERS.spec("small"), dataset, torch.device("cpu"), [ZOO])
     return dataset.judged(500), classifier
 
 

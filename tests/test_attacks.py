@@ -123,7 +123,7 @@ def test_agreement_with_foolbox(name, reference, eps, mnist_500):
 
 
 def test_carlini_wagner_finds_what_foolbox_finds(mnist):
-    images, model = Images(mnist[0].x[:40], mnist[0].y[:40]), mnist[1]
+    images, model = Images(mnist[0].x[:20], mnist[0].y[:20]), mnist[1]
     attack = CarliniWagner(bound=10.0, steps=100, searches=5)
     ours = guard.distances("l2", images.x, attack.perturb(model, images.x.clone(), images.y, 10.0))
     reference = foolbox.attacks.L2CarliniWagnerAttack(binary_search_steps=5, steps=200, stepsize=0.05, initial_const=1)

@@ -58,17 +58,30 @@ def test_any_shape_and_number_of_classes(name, shape):
     ("name", "precision"),
     [
         *((name, precision) for name in ("model_a", "model_a_at[eps=0.1]") for precision in ("float32", "bfloat16")),
-        ("vgg16", "bfloat16"),
         ("conv8", "float32"),
     ],
 )
 def test_it_trains(name, precision, tmp_path):
     torch.manual_seed(0)
-    model = CLASSIFIERS.create(name, (1, 28, 28), 2)
+    model = CLASSIFIERS.create(name, (1, 12, 12), 2)
     y = torch.arange(32) % 2
-    data = Images(torch.rand(32, 1, 28, 28) * 0.2 + 0.6 * y[:, None, None, None], y)
-    settings = Settings(epochs=4, batch_size=8, precision=precision)
+    data = Images(torch.rand(32, 1, 12, 12) * 0.2 + 0.6 * y[:, None, None, None], y)
+    settings = Settings(epochs=4, batch_size=16, precision=precision)
     training = Training(tmp_path, {"train": data, "validation": data}, settings, torch.device("cpu"))
+    fit_classifier(model, training)
+    losses = [epoch["loss"] for epoch in training.progress.history]
+    assert losses[-1] < losses[0]
+
+
+def test_batch_norm_trains_in_bfloat16(tmp_path):
+    """Two steps on one batch: processors that have no bfloat16 of their own take seconds for each."""
+    torch.manual_seed(0)
+    model = CLASSIFIERS.create("vgg16", (1, 28, 28), 2)
+    y = torch.arange(8) % 2
+    data = Images(torch.rand(8, 1, 28, 28) * 0.2 + 0.6 * y[:, None, None, None], y)
+    few = Images(data.x[:2], data.y[:2])
+    settings = Settings(epochs=2, batch_size=8, precision="bfloat16")
+    training = Training(tmp_path, {"train": data, "validation": few}, settings, torch.device("cpu"))
     fit_classifier(model, training)
     losses = [epoch["loss"] for epoch in training.progress.history]
     assert losses[-1] < losses[0]
@@ -102,7 +115,7 @@ def test_the_epoch_kept_is_pruned_to_the_end(tmp_path):
     model = CLASSIFIERS.create("vgg16", (1, 28, 28), 2)
     y = torch.arange(16) % 2
     data = Images(torch.rand(16, 1, 28, 28), y)
-    settings = Settings(epochs=4, batch_size=8)
+    settings = Settings(epochs=4, batch_size=16)
     training = Training(tmp_path, {"train": data, "validation": data}, settings, torch.device("cpu"))
     fit_classifier(model, training)
     assert sparsity(model) == pytest.approx(model.recipe.sparsity, abs=0.01)

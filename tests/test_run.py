@@ -248,25 +248,23 @@ def test_several_datasets_in_one_run(bench, small_config, tmp_path):
     assert any(name.startswith("mnist-model_a-none-fgsm_0.1") for name in results_of(tmp_path / "results"))
 
 
-def test_killed_in_the_middle_it_resumes_to_the_same_bits(small_config, tmp_path):
-    command = [
-        *BENCH, "run", "--config", str(small_config), *SMALL_RUN, "-n", "200",
-        "--attacks", "fgsm,pgd[steps=30],noise",
-    ]  # fmt: skip
+def test_killed_in_the_middle_it_resumes_to_the_same_bits(bench, small_config, tmp_path):
+    words = ("run", "--config", small_config, *SMALL_RUN, "-n", "200", "--attacks", "fgsm,pgd[steps=30],noise")
 
     def cells(out: Path) -> int:
         return len(list((out / "cells").glob("*.json"))) if out.exists() else 0
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True)
-    process = subprocess.Popen([*command, "--out", str(cut)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert bench(*words, "--out", whole)[0] == 0
+    process = subprocess.Popen([*BENCH, *words, "--out", cut], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while cells(cut) < 5 and process.poll() is None:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert 5 <= cells(cut) < cells(whole), "the run was not killed in the middle"
-    done = subprocess.run([*command, "--out", str(cut)], check=True, capture_output=True, text=True)
-    assert " 0 cells computed" not in done.stdout
+    status, out, _ = bench(*words, "--out", cut)
+    assert status == 0
+    assert " 0 cells computed" not in out
     assert results_of(cut) == results_of(whole)
 
 

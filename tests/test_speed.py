@@ -14,7 +14,7 @@ BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.provider
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-@pytest.mark.parametrize("batch", [1, 64])
+@pytest.mark.parametrize("batch", [1, 16])
 def test_purify(name, batch, benchmark):
     defense, x = shipped_or_untrained(name), DATASETS.create("mnist").judged(batch).x
     with torch.no_grad():

@@ -175,28 +175,26 @@ def test_bench_train_defense_puts_weights_into_the_zoo_that_bench_run_finds(benc
 
 @needs_training_split
 @pytest.mark.parametrize("what", ["classifier model_a", "defense defensegan", "defense puvae"])
-def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(what, tmp_path):
+def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(what, bench, tmp_path, monkeypatch):
     """Real models on real images, killed with SIGKILL after the first epoch."""
-    words = ["train", *what.split(), "--limit", "300", "--validation", "300", "--epochs", "2", "--batch-size", "60"]
+    words = ["train", *what.split(), "--limit", "120", "--validation", "10", "--epochs", "2", "--batch-size", "60"]
     command = [sys.executable, "-m", "purification_bench.benchmark.cli", *words]
 
-    def environment(name: str) -> dict[str, str]:
-        return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / name)}
-
     def digest(name: str) -> str:
-        done = subprocess.run(
-            [*command, "--zoo", str(tmp_path / name / "zoo")], env=environment(name), check=True, capture_output=True
-        )
-        assert b"kept" in done.stdout
-        assert (b"resumed after epoch" in done.stdout) == (name == "cut")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
+        status, out, err = bench(*words, "--zoo", tmp_path / name / "zoo")
+        assert status == 0, err
+        assert "kept" in out
+        assert ("resumed after epoch" in out) == (name == "cut")
         (weights,) = (tmp_path / name / "zoo").glob("*.safetensors")
         return file_digest(weights)
 
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cut")}
     process = subprocess.Popen(
-        [*command, "--zoo", str(tmp_path / "cut" / "zoo")], env=environment("cut"), stdout=subprocess.DEVNULL
+        [*command, "--zoo", str(tmp_path / "cut" / "zoo")], env=environment, stdout=subprocess.DEVNULL
     )
     while not list(Path(tmp_path / "cut").rglob("state.pt")) and process.poll() is None:
-        time.sleep(0.05)
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not list((tmp_path / "cut" / "zoo").iterdir()), "the training was not killed in the middle"

@@ -12,8 +12,7 @@ from purification_bench.benchmark.paths import SHIPPED_ZOO
 from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
 from purification_bench.defenses import defensegan
 
-STEPS = 10
-DISCORDANT = 3
+STEPS = 5
 
 
 def shipped(name):
@@ -23,24 +22,29 @@ def shipped(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "eps"),
-    [("cae[latent_dim=32,noise=0.1]", 0.1), ("puvae[noise=0]", 0.4), ("defensegan[steps=10,restarts=1,z_init=0]", 0.1)],
+    ("name", "eps", "n"),
+    [
+        ("cae[latent_dim=32,noise=0.1]", 0.1, 200),
+        ("puvae[noise=0]", 0.4, 100),
+        ("defensegan[steps=4,restarts=1,z_init=0]", 0.1, 32),
+    ],
 )
-def test_agreement_with_foolbox_through_the_purifier(name, eps, mnist):
-    """Equal steps, equal start: at most 3 of 200 verdicts differ."""
+def test_agreement_with_foolbox_through_the_purifier(name, eps, n, mnist):
+    """Equal steps, equal start: at most 1.5 % of the verdicts differ."""
     images, classifier = mnist
+    x, y = images.x[:n], images.y[:n]
     defense = shipped(name)
     defense.noise = 0.0
     model = views.view("whitebox", classifier, defense, 0)
     ours = ATTACKS.create(f"pgd[steps={STEPS},random_start=false]")
-    (x_adv,) = guard.run(ours, model, images.x, images.y, [eps], [0])
+    (x_adv,) = guard.run(ours, model, x, y, [eps], [0])
     theirs = foolbox.attacks.LinfPGD(abs_stepsize=ours.step_size(eps), steps=STEPS, random_start=False)
     with guard.eval_mode(model):
         bounded = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-        _, reference, _ = theirs(bounded, images.x, images.y, epsilons=eps)
+        _, reference, _ = theirs(bounded, x, y, epsilons=eps)
         with torch.no_grad():
-            right = [model(attacked).argmax(dim=1) == images.y for attacked in (x_adv, reference)]
-    assert int((right[0] != right[1]).sum()) <= DISCORDANT
+            right = [model(attacked).argmax(dim=1) == y for attacked in (x_adv, reference)]
+    assert int((right[0] != right[1]).sum()) <= 0.015 * n
     assert float(right[0].float().mean()) < 0.97
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import scipy  # whose parts are loaded where they are first used
 from numpy.typing import NDArray
-from scipy import special
 
 LEVEL = 0.95
 LARGEST_UNIT = 1000
@@ -62,7 +62,7 @@ def wilson(p: float, n: float) -> tuple[float, float]:
 
     SciPy's ``binomtest(...).proportion_ci(method="wilson")`` is the same for whole counts, and refuses others.
     """
-    z = float(special.ndtri(0.5 + LEVEL / 2))
+    z = float(scipy.special.ndtri(0.5 + LEVEL / 2))
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = max(0.0, centre - half), min(1.0, centre + half)
@@ -84,7 +84,7 @@ def mcnemar(wins: int, losses: int) -> float:
     """Return the two-sided p-value of the exact McNemar test on the discordant images."""
     if wins + losses == 0:
         return 1.0
-    return min(1.0, 2 * float(special.bdtr(min(wins, losses), wins + losses, 0.5)))
+    return min(1.0, 2 * float(scipy.special.bdtr(min(wins, losses), wins + losses, 0.5)))
 
 
 def sign_flip(difference: Means) -> float:
