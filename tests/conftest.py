@@ -9,6 +9,8 @@ import matplotlib as mpl
 import matplotlib.font_manager
 import pytest
 import torch
+from matplotlib.figure import Figure
+from PIL import Image
 
 from purification_bench.benchmark import cli
 from purification_bench.benchmark.assets.data import Images
@@ -38,6 +40,20 @@ def own_cache(tmp_path_factory, monkeypatch):
     """Keep the tests out of the user's cache; matplotlib's own, a list of the fonts there are, stays where it is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("MPLCONFIGDIR", FONTS)
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request, monkeypatch):
+    """Write pictures of one pixel: rendering takes a second a run. Tests that look at them are marked ``pictures``."""
+
+    def blank(figure, target, **options):
+        if options.get("format") == "png" or str(target).endswith(".png"):
+            Image.new("RGB", (1, 1)).save(target, "png")
+        else:
+            Path(target).write_text("<svg/>")
+
+    if request.node.get_closest_marker("pictures") is None:
+        monkeypatch.setattr(Figure, "savefig", blank)
 
 
 @pytest.fixture

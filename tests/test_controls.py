@@ -11,7 +11,7 @@ from conftest import PLUGINS, SMALL, ZOO
 MASKED = re.findall(r'register_defense\("(\w+)"\)', (PLUGINS / "masked.py").read_text())
 HONEST = ["honest_constant", "honest_nearest", "binarize"]
 SHORTER = """
-n = 64
+n = 32
 eot_samples = 2
 draws = 2
 eps = ["mark", 1.0]
@@ -57,7 +57,7 @@ def audited(tmp_path_factory):
     small = ("--classifier", "small", "--zoo", ZOO, *plugins("masked", "honest", "small"))
     names = ",".join(name for name in MASKED + HONEST if name not in STANDS)
     found = audits(tmp_path_factory.mktemp("controls"), names, *small)
-    found |= audits(tmp_path_factory.mktemp("masked_cae"), ",".join(STANDS), "-n", "32", *plugins("masked"))
+    found |= audits(tmp_path_factory.mktemp("masked_cae"), ",".join(STANDS), "-n", "20", *plugins("masked"))
     return {defense: row for (defense, _), row in found.items()}
 
 
@@ -91,7 +91,7 @@ def test_what_declares_no_gradient_is_listed_without_a_rank(name, audited):
 
 def test_what_is_robust_stands_without_a_flag(tmp_path_factory):
     """Beside a classifier that is not robust, on which the attacks are shown to work."""
-    words = ("--classifier", f"small,{ROBUST}", "-n", "40", "--plugin", SMALL, "--zoo", ZOO)
+    words = ("--classifier", f"small,{ROBUST}", "--plugin", SMALL, "--zoo", ZOO)
     row = audits(tmp_path_factory.mktemp("robust"), "none", *words)["none", ROBUST]
     assert row["verdict"] == "stands"
     assert row["robust"]["value"] > 0.8

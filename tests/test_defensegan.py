@@ -152,11 +152,11 @@ def test_the_critics_gradient_is_autograds_and_trains_like_it(shape):
 
 
 def test_training_rebuilds_better_and_keeps_the_last_epoch_and_a_log(shapes, monkeypatch):
-    monkeypatch.setattr(defensegan, "VALIDATION_IMAGES", 8)
+    monkeypatch.setattr(defensegan, "VALIDATION_IMAGES", 4)
     torch.manual_seed(0)
     defense = DEFENSES.create("defensegan")
     defense.build((3, 16, 16), 4)
-    many = DATASETS.create("shapes").judged(75)  # 15 steps of the generator an epoch: the average must move
+    many = DATASETS.create("shapes").judged(50)  # 10 steps of the generator an epoch: the average must move
     quarters = Images(many.x[:, :, ::2, ::2], many.y)
     training = make_training((quarters, shapes[1]), epochs=3, batch_size=1, snapshots=(2,))
     defense.fit(training)

@@ -27,13 +27,13 @@ def test_it_is_imported_and_runs_beside_folders_of_the_same_names(crowded, path)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if path:
         environment["PYTHONPATH"] = path
-    code = "import purification_bench as p; print(p.Defense.__name__, p.register_attack.__name__)"
+    code = "import purification_bench as p; print(p.register_defense.__name__, p.register_attack.__name__)"
 
     def said(*command: str | Path) -> str:
         run = subprocess.run(command, cwd=crowded, env=environment, check=True, capture_output=True, text=True)
         return run.stdout
 
-    assert said(sys.executable, "-c", code) == "Defense register\n"
+    assert said(sys.executable, "-c", code) == "register register\n"
     assert said(BENCH, "list", "defenses").startswith("binarize")
     words = ("--defenses", "none", "--attacks", "noise", "--threat", "graybox", "-n", "8", "--no-latency")
     assert "cells computed" in said(BENCH, "run", *words)

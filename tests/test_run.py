@@ -35,6 +35,7 @@ def run(bench, small_config):
     return call
 
 
+@pytest.mark.pictures
 def test_a_run_writes_the_leaderboard(run, tmp_path):
     status, out, _ = run()
     assert status == 0
@@ -188,25 +189,17 @@ def test_one_failure_takes_nothing_else_along(bench, small_config, tmp_path):
     assert all("batch of one" in row["error"] or "too large for me" in row["error"] for row in errors)
 
 
-def test_an_edited_plugin_is_computed_anew_and_its_old_row_is_gone(small_config, tmp_path):
+def test_an_edited_plugin_is_computed_anew_and_its_old_row_is_gone(bench, small_config, tmp_path):
     plugin = tmp_path / "mine.py"
     text = (
         "from purification_bench import Defense, register_defense\n\n@register_defense('mine')\nclass Mine(Defense):\n"
     )
     plugin.write_text(text + "    def purify(self, x):\n        return x * 0\n")
-    command = [
-        sys.executable,
-        "-m",
-        "purification_bench.benchmark.cli",
-        "run",
-        "--config",
-        str(tmp_path / "small.toml"),
-        *SMALL_RUN,
-    ]
-    command += ["--plugin", str(plugin), "--defenses", "mine", "--attacks", "noise", "--out", str(tmp_path / "results")]
-    subprocess.run(command, check=True, capture_output=True)
+    words = ("run", "--config", small_config, *SMALL_RUN, "--plugin", plugin, "--defenses", "mine")
+    words += ("--attacks", "noise", "--out", tmp_path / "results")
+    assert bench(*words)[0] == 0
     plugin.write_text(text + "    def purify(self, x):\n        return x\n")
-    done = subprocess.run([*command, "-n", "20"], check=True, capture_output=True, text=True)
+    done = subprocess.run([*BENCH, *map(str, words), "-n", "20"], check=True, capture_output=True, text=True)
     assert "0 kept" in done.stdout
     page = (tmp_path / "results" / "README.md").read_text()
     (row,) = [line for line in page.splitlines() if line.startswith("| —") and "`mine`" in line]

@@ -26,6 +26,7 @@ from purification_bench.benchmark.train.context import Training
 from purification_bench.benchmark.train.fitting import evaluate_accuracy
 from purification_bench.benchmark.train.settings import Settings
 from purification_bench.benchmark.train.training_sets import Target
+from purification_bench.defenses import defensegan
 from purification_bench.defenses.errors import UserError
 
 CPU = torch.device("cpu")
@@ -173,14 +174,16 @@ def test_bench_train_defense_puts_weights_into_the_zoo_that_bench_run_finds(benc
     assert bench("run", *ON_SHAPES, *short_run(tmp_path, "fgsm"), "--defenses", "cae[latent_dim=4,eps=0.3]")[0] == 0
 
 
-@needs_training_split
-@pytest.mark.parametrize("what", ["classifier model_a", "defense defensegan", "defense puvae"])
-def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(what, bench, tmp_path, monkeypatch):
-    """Real models on real images, killed with SIGKILL after the first epoch."""
-    words = ["train", *what.split(), "--limit", "120", "--validation", "10", "--epochs", "2", "--batch-size", "60"]
-    command = [sys.executable, "-m", "purification_bench.benchmark.cli", *words]
+def short_training(what):
+    """Words of a training of two short epochs on real images."""
+    return ("train", *what, "--limit", "60", "--validation", "10", "--epochs", "2", "--batch-size", "60")
 
-    def digest(name: str) -> str:
+
+@pytest.fixture
+def digest(bench, tmp_path, monkeypatch):
+    """Train with a cache and a zoo of that name; return the digest of the weights."""
+
+    def digest(name, words):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
         status, out, err = bench(*words, "--zoo", tmp_path / name / "zoo")
         assert status == 0, err
@@ -189,19 +192,46 @@ def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(what, bench
         (weights,) = (tmp_path / name / "zoo").glob("*.safetensors")
         return file_digest(weights)
 
+    return digest
+
+
+@needs_training_split
+def test_killed_in_the_middle_bench_train_ends_with_the_same_weights(digest, tmp_path):
+    """Killed with SIGKILL after the first epoch."""
+    words = short_training(("classifier", "model_a"))
+    command = [sys.executable, "-m", "purification_bench.benchmark.cli", *words, "--zoo", str(tmp_path / "cut" / "zoo")]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cut")}
-    process = subprocess.Popen(
-        [*command, "--zoo", str(tmp_path / "cut" / "zoo")], env=environment, stdout=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     while not list(Path(tmp_path / "cut").rglob("state.pt")) and process.poll() is None:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not list((tmp_path / "cut" / "zoo").iterdir()), "the training was not killed in the middle"
-    assert digest("cut") == digest("whole")
+    assert digest("cut", words) == digest("whole", words)
 
 
-def test_a_defense_that_sees_no_classifier_serves_every_classifier(bench, tmp_path):
+@needs_training_split
+@pytest.mark.parametrize("name", ["defensegan", "puvae"])
+def test_stopped_in_the_second_epoch_a_defense_ends_with_the_same_weights(name, bench, digest, tmp_path, monkeypatch):
+    """What has a critic, optimizers and averages of its own, on real images."""
+    words = short_training(("defense", name))
+    report = Training.report
+
+    def stopped(training, score, **metrics):
+        if training.progress.history:
+            raise KeyboardInterrupt
+        report(training, score, **metrics)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cut"))
+    monkeypatch.setattr(Training, "report", stopped)
+    monkeypatch.setattr(defensegan, "VALIDATION_IMAGES", 2)
+    assert bench(*words, "--zoo", tmp_path / "cut" / "zoo")[0] == 130
+    monkeypatch.setattr(Training, "report", report)
+    assert digest("cut", words) == digest("whole", words)
+
+
+def test_a_defense_that_sees_no_classifier_serves_every_classifier(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(defensegan, "VALIDATION_IMAGES", 2)
     words = ("--dataset", "shapes", "--plugin", SHAPES, "--epochs", "1", "--batch-size", "90", "--zoo", "zoo", "--half")
     assert bench("train", "defense", "defensegan", *words)[0] == 0
     (entry,) = zoo.entries([tmp_path / "zoo"])

@@ -26,7 +26,7 @@ def shipped(name):
     [
         ("cae[latent_dim=32,noise=0.1]", 0.1, 200),
         ("puvae[noise=0]", 0.4, 100),
-        ("defensegan[steps=4,restarts=1,z_init=0]", 0.1, 32),
+        ("defensegan[steps=4,restarts=1,z_init=0]", 0.1, 16),
     ],
 )
 def test_agreement_with_foolbox_through_the_purifier(name, eps, n, mnist):

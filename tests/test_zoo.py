@@ -78,12 +78,12 @@ def test_shipped_weights_load(weights):
 
 
 @pytest.mark.parametrize(("dataset", "least"), [("mnist", 0.99), ("fashion_mnist", 0.915)])
-def test_model_a_is_accurate_on_the_whole_test_split(dataset, least):
+def test_model_a_is_accurate_on_test_images(dataset, least):
     from purification_bench.benchmark.train.fitting import evaluate_accuracy
 
     made = DATASETS.create(dataset)
     classifier, _ = load_classifier(CLASSIFIERS.spec("model_a"), made, CPU, [SHIPPED_ZOO])
-    assert evaluate_accuracy(classifier, made.judged(10000), CPU) >= least
+    assert evaluate_accuracy(classifier, made.judged(2500), CPU) >= least
 
 
 def test_weights_that_are_not_there_say_what_is_and_how_to_train_them():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from purification_bench.defenses.context import Split
@@ -79,12 +81,14 @@ def stratified_order(y: Tensor, key: str) -> Tensor:
 
     The order follows from hashes of the indices, so it does not depend on any library's generator.
     """
-    labels = y.tolist()
-    shuffled = sorted(range(len(labels)), key=lambda i: hashlib.sha256(f"{key}:{i}".encode()).digest())
-    sizes = np.bincount(labels)
-    seen = np.zeros(len(sizes), dtype=int)
-    position = {}
-    for i in shuffled:
-        position[i] = (seen[labels[i]] + 0.5) / sizes[labels[i]]
-        seen[labels[i]] += 1
-    return torch.tensor(sorted(shuffled, key=position.__getitem__), dtype=torch.int64)
+    shuffled = _shuffled(len(y), key)
+    labels = y.numpy()[shuffled]
+    place = np.empty(len(labels))
+    for k, size in enumerate(np.bincount(labels)):
+        place[labels == k] = (np.arange(size) + 0.5) / size
+    return torch.from_numpy(shuffled[np.argsort(place, kind="stable")])
+
+
+@functools.lru_cache(maxsize=4)
+def _shuffled(n: int, key: str) -> NDArray[np.int64]:
+    return np.array(sorted(range(n), key=lambda i: hashlib.sha256(f"{key}:{i}".encode()).digest()), dtype=np.int64)
