@@ -38,7 +38,8 @@ def execute(plan: Plan, store: Store, workbench: Workbench, progress: Progress, 
 
 def drive(plan: Plan, store: Store, executor: Executor, progress: Progress, *, force: bool = False) -> Outcome:
     """Give the units of the cells that ``store`` lacks (all with ``force``) to an executor; store what it yields."""
-    cells = list(plan.cells) if force else missing_cells(plan, store)
+    missing = missing_cells(plan, store)  # refuses what a later version wrote: force would write it over
+    cells = list(plan.cells) if force else missing
     outcome = Outcome(kept=len(plan.cells) - len(cells))
     for made in executor.run(units_of(cells)):
         if isinstance(made, AdversarialSet):
