@@ -91,7 +91,7 @@ def test_what_declares_no_gradient_is_listed_without_a_rank(name, audited):
 
 def test_what_is_robust_stands_without_a_flag(tmp_path_factory):
     """Beside a classifier that is not robust, on which the attacks are shown to work."""
-    words = ("--classifier", f"small,{ROBUST}", "--plugin", SMALL, "--zoo", ZOO)
+    words = ("--classifier", f"small,{ROBUST}", "-n", "50", "--plugin", SMALL, "--zoo", ZOO)
     row = audits(tmp_path_factory.mktemp("robust"), "none", *words)["none", ROBUST]
     assert row["verdict"] == "stands"
     assert row["robust"]["value"] > 0.8

@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from make_boards import BLIND, N, bits, board_of, cell, judged_board_of
+from make_boards import BLIND, CONTROL, N, bits, board_of, cell, judged_board_of
 from make_results import result
+from shown import rows
 
 from purification_bench.leaderboard.judging import audit
-from purification_bench.leaderboard.judging.aggregate import area, gap, robust_accuracy
+from purification_bench.leaderboard.judging.aggregate import accuracy, area, gap, robust_accuracy, standing
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.results.verdicts import Verdicts
-from purification_bench.leaderboard.showing.tables.standings import ranked
+from purification_bench.leaderboard.showing.tables.standings import ranked, summary
+
+SEEING = ("full", "bpda")
 
 
 def test_a_threat_that_no_list_knows_counts_for_what_it_declares():
@@ -57,6 +60,50 @@ def test_the_verdict_tells_robust_from_not():
     assert audit.verdict(board, row) == "not judged: nothing shows that the attacks work"
     assert ranked(board) == [(None, row)]
     assert ranked(judged_board_of(*seeing)[0])[0][0] == 1
+
+
+def seen_by_all(right, n=N):
+    """What an attacker who sees the purifier leaves, on the first images."""
+    made = [result("it", "pgd", 0.3, clean=bits(95)[:n], adversarial=bits(right)[:n], estimator=e) for e in SEEING]
+    return judged_board_of(cell("pgd", 0.3, 95, "bare"), *made)
+
+
+def test_figures_of_a_row_are_on_the_same_images_and_fall():
+    """Clean and claimed are there of 100 images, robust of 60: the row is of 60."""
+    board, row = seen_by_all(40, n=60)
+    found = standing(board, row, 0.3)
+    assert [each.n for each in (found.clean, found.claimed, found.robust)] == [60, 60, 60]
+    assert (found.clean.value, found.claimed.value) == (1.0, 1.0)
+    assert found.robust.value == pytest.approx(40 / 60)
+    (line,) = [line for line in rows(summary(board)) if line[1] == "it"]
+    assert line[2] == "stands" and line[-1] == "60"
+
+
+def test_under_fifty_images_there_is_no_rank():
+    board, row = seen_by_all(40, n=49)
+    assert audit.verdict(board, row) == "not judged: 49 images are too few"
+    assert {each.defense: rank for rank, each in ranked(board)}["it"] is None
+    board, row = seen_by_all(40, n=50)
+    assert audit.verdict(board, row) == "stands"
+    assert {each.defense: rank for rank, each in ranked(board)}["it"] == 1
+
+
+def test_no_draw_puts_robust_above_claimed_or_clean():
+    """Chosen on one set of draws and read from another, a worst case can come out higher than what it is among."""
+    few, many = (np.full(60, right, np.uint8) for right in (7, 9))
+
+    def drawn(attack=None, how="bare", *, lucky=False):
+        more = {"eps": 0.3, "adversarial": few, "estimator": how} if attack else {}
+        made = result("it", attack, clean=few, draws=10, **more)
+        verdicts = Verdicts(10, chosen=few - 1, reported=many)
+        return replace(made, adversarial=verdicts) if lucky else made
+
+    seeing = [drawn("pgd", how, lucky=True) for how in SEEING]
+    (board,) = lay_out([drawn(), drawn("fgsm"), drawn("pgd"), *seeing, CONTROL])
+    row = board.rows["it"]
+    assert robust_accuracy(row, board.headline(row, 0.3)).value > accuracy(row.clean).value
+    found = standing(board, row, 0.3)
+    assert found.robust.value == found.claimed.value == found.clean.value
 
 
 def test_one_step_bounds_nothing():

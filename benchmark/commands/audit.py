@@ -90,8 +90,7 @@ def _show(screen: Console, board: Board, rows: list[Row]) -> None:
 
 
 def _described(board: Board, row: Row) -> dict[str, Any]:
-    claimed = aggregate.robust_accuracy(row, board.candidates(board.mark))
-    robust = aggregate.robust_accuracy(row, board.headline(row, board.mark))
+    at = aggregate.standing(board, row, board.mark)
     judging = board.candidates(board.mark, *board.threats)
     seen = [c for c in judging if c.threat.required and c in row.cells and row.cells[c].ok]
     return {
@@ -100,9 +99,9 @@ def _described(board: Board, row: Row) -> dict[str, Any]:
         "classifier": board.classifier,
         "eps": board.mark,
         "verdict": audit.verdict(board, row),
-        "clean": plain(known(aggregate.accuracy(row.clean))),
-        "claimed": plain(known(claimed)),
-        "robust": plain(known(robust)),
+        "clean": plain(known(at.clean)),
+        "claimed": plain(known(at.claimed)),
+        "robust": plain(known(at.robust)),
         "seen": plain(known(aggregate.robust_accuracy(row, seen))),
         "smallest_margin": smallest_margin(row),
         "flags": [

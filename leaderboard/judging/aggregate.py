@@ -27,6 +27,21 @@ class Pair:
     n: int
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a row is worth at one size: figures on the same images, none above the one before it.
+
+    Each is a share that is left by more attacks than the one before, so only draws of a stochastic defense can put it
+    higher; where they do, it is the lower one.
+    """
+
+    clean: Estimate | None
+    claimed: Estimate | None
+    """Under the gray-box attacks of this size."""
+    robust: Estimate | None
+    """The headline: under those and all that see the purifier, of this size or a smaller one."""
+
+
 def accuracy(result: Result | None) -> Estimate | None:
     """Return the share of images classified right: under the result's attack, or clean where it has none."""
     if result is None or not result.ok:
@@ -77,6 +92,19 @@ def robust_accuracy(row: Row, columns: Sequence[Column]) -> Estimate | None:
     return None if means is None else estimate(means)
 
 
+def standing(board: Board, row: Row, eps: float) -> Standing:
+    """Return what a row is worth at ``eps``, on the images that all of its figures share."""
+    clean = row.clean.means if row.clean is not None and row.clean.ok else None
+    means = [clean, robust_means(row, board.candidates(eps)), robust_means(row, board.headline(row, eps))]
+    n = min((len(each) for each in means if each is not None), default=0)
+    figures: list[Estimate | None] = []
+    for each in means:
+        known = [estimate(each[:n])] if each is not None else []
+        above = [figure for figure in figures if figure is not None]
+        figures.append(min([*known, *above], key=lambda figure: figure.value) if known else None)
+    return Standing(*figures)
+
+
 def area(board: Board, row: Row) -> float | None:
     """Return the mean of the adaptive worst case over sizes from 0 (clean) to the mark, by trapezoids.
 
@@ -85,8 +113,8 @@ def area(board: Board, row: Row) -> float | None:
     grids = [set(board.adaptive_sizes(other)) for other in board.rows.values()]
     shared = set.intersection(set(board.adaptive_sizes(row)), *(grid for grid in grids if board.mark in grid))
     sizes = sorted(eps for eps in shared if eps <= board.mark)
-    clean = accuracy(row.clean)
-    worst = [robust_accuracy(row, board.headline(row, eps)) for eps in sizes]
+    clean = standing(board, row, board.mark).clean
+    worst = [standing(board, row, eps).robust for eps in sizes]
     if clean is None or not sizes or sizes[-1] != board.mark or any(estimate is None for estimate in worst):
         return None
     values = [clean.value, *(estimate.value for estimate in worst if estimate)]
@@ -95,12 +123,8 @@ def area(board: Board, row: Row) -> float | None:
 
 def gap(board: Board, row: Row) -> float | None:
     """Return how much of the claimed worst case at the mark an attacker takes who sees the purifier."""
-    claimed = robust_means(row, board.candidates(board.mark))
-    robust = robust_means(row, board.headline(row, board.mark))
-    if claimed is None or robust is None:
-        return None
-    n = min(len(claimed), len(robust))
-    return float(claimed[:n].mean() - robust[:n].mean())
+    at = standing(board, row, board.mark)
+    return at.claimed.value - at.robust.value if at.claimed and at.robust else None
 
 
 def votes(row: Row, column: Column) -> tuple[float, float, float] | None:

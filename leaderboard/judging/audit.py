@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from purification_bench.leaderboard.judging.aggregate import robust_accuracy
+from purification_bench.leaderboard.judging.aggregate import standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.checks.control import attacks_work_at_all
 from purification_bench.leaderboard.judging.checks.evidence import by_chance
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
+
+FEWEST = 50
+"""Images below which a row has no rank: the interval of a share of 49 images is up to 27 points wide."""
 
 
 def audit(board: Board, row: Row) -> list[Finding]:
@@ -20,7 +23,7 @@ def audit(board: Board, row: Row) -> list[Finding]:
 def verdict(board: Board, row: Row) -> str:
     """Return in a few words what an audit comes to."""
     failed = gating(audit(board, row))
-    worst = robust_accuracy(row, board.headline(row, board.mark))
+    worst = standing(board, row, board.mark).robust
     if failed:
         return "flagged: " + ", ".join(finding.check for finding in failed)
     if worst is None:
@@ -29,12 +32,16 @@ def verdict(board: Board, row: Row) -> str:
         return "not judged: nothing shows that the attacks work"
     if worst.value <= by_chance(row):
         return "not robust: no better than chance"
+    if worst.n < FEWEST:
+        return f"not judged: {worst.n} images are too few"
     return "stands"
 
 
 def stands(board: Board, row: Row) -> bool:
-    """Say whether a row may have a rank: no check that gates failed, and its attacks are known to work."""
-    return not gating(audit(board, row)) and shown_to_work(board, row)
+    """Say whether a row has a rank: no check that gates failed, its attacks are known to work, on enough images."""
+    worst = standing(board, row, board.mark).robust
+    enough = worst is not None and worst.n >= FEWEST
+    return enough and not gating(audit(board, row)) and shown_to_work(board, row)
 
 
 def shown_to_work(board: Board, row: Row) -> bool:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
+from purification_bench.leaderboard.judging.aggregate import accuracy, standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.statistics import Estimate
 from purification_bench.leaderboard.showing.pictures import save_png, wrapped
@@ -114,9 +114,10 @@ def gaps(board: Board, folder: Path, stem: str) -> Path | None:
 
 
 def _gap_panel(panel: Axes, board: Board, row: Row) -> None:
-    sizes, clean = board.adaptive_sizes(row), (0.0, accuracy(row.clean))
-    claimed = [clean, *((eps, robust_accuracy(row, board.candidates(eps))) for eps in sizes)]
-    robust = [clean, *((eps, robust_accuracy(row, board.headline(row, eps))) for eps in sizes)]
+    at = {eps: standing(board, row, eps) for eps in board.adaptive_sizes(row)}
+    clean = (0.0, at[max(at)].clean)
+    claimed = [clean, *((eps, each.claimed) for eps, each in at.items())]
+    robust = [clean, *((eps, each.robust) for eps, each in at.items())]
     bands = [
         _draw(panel, claimed, Line(CLAIMED, PALETTE[1], "o", "--")),
         _draw(panel, robust, Line(ROBUST, PALETTE[2], "s", "-")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
+from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy, standing
 from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.showing import threats
@@ -73,10 +73,10 @@ def overview(board: Board) -> Table:
     headings += figures(Stacked((text("p50"), text("ms"))))
     rows = []
     for row in board.rows.values():
-        worst: list[Value] = [known(robust_accuracy(row, board.candidates(board.mark)))]
-        worst += [known(robust_accuracy(row, board.headline(row, board.mark)))] if board.adaptive else []
+        at = standing(board, row, board.mark)
+        worst = [known(at.claimed), *([known(at.robust)] if board.adaptive else [])]
         cells = [known(accuracy(row.cells.get(column))) for column in board.columns]
-        rows.append([Name(row.defense), known(accuracy(row.clean)), *cells, *worst, end_to_end(row)[0]])
+        rows.append([Name(row.defense), known(at.clean), *cells, *worst, end_to_end(row)[0]])
     return Table(f"{board.title}: accuracy (%), gray-box where no threat is named", headings, rows)
 
 

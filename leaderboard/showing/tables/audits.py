@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from purification_bench.leaderboard.judging import audit
-from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
+from purification_bench.leaderboard.judging.aggregate import standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.checks.evidence import LEVEL, POINTS, smallest_margin
 from purification_bench.leaderboard.judging.checks.finding import Finding
@@ -32,9 +32,8 @@ def verdicts(board: Board) -> Table | None:
     rows: list[list[Value]] = []
     for row in board.rows.values():
         if audit.audited(board, row):
-            claimed = robust_accuracy(row, board.candidates(board.mark))
-            worst = robust_accuracy(row, board.headline(row, board.mark))
-            shares = [known(estimate) for estimate in (accuracy(row.clean), claimed, worst)]
+            found = standing(board, row, board.mark)
+            shares = [known(estimate) for estimate in (found.clean, found.claimed, found.robust)]
             verdict = text(audit.verdict(board, row))
             rows.append([Name(row.defense), verdict, *shares, Margin(smallest_margin(row))])
     at = f"at {board.mark:g}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from purification_bench.leaderboard.judging import aggregate, audit
-from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.showing import threats
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.cost import end_to_end
-from purification_bench.leaderboard.showing.tables.counts import image_counts
+from purification_bench.leaderboard.showing.tables.counts import span
 from purification_bench.leaderboard.showing.tables.origin import trained_on
 from purification_bench.leaderboard.showing.values import (
     Count,
@@ -32,7 +31,7 @@ def summary(board: Board) -> Table:
     """One line a defense: the headline where an attacker saw the purifier, what is claimed, cost."""
     adaptive, mark = board.adaptive, f"at {board.mark:g}"
     headings = [
-        *words("rank", "defense", "trained on"),
+        *words("rank", "defense", *(["verdict"] if adaptive else []), "trained on"),
         *figures("clean", *([f"robust {mark}", "area"] if adaptive else []), f"claimed {mark}"),
         *figures(*(["gap"] if adaptive else []), "p50 ms", "p90 ms", "images/s", "n"),
     ]
@@ -45,7 +44,7 @@ def ranked(board: Board) -> list[tuple[int | None, Row]]:
 
     Those that have none, or do not stand before the audit, follow without a rank, in the board's order.
     """
-    worst = [(robust_accuracy(row, board.headline(row, board.mark)), row) for row in board.rows.values()]
+    worst = [(aggregate.standing(board, row, board.mark).robust, row) for row in board.rows.values()]
     fit = [(e.value, row) for e, row in worst if e is not None and audit.stands(board, row)]
     placed = sorted(fit, key=lambda pair: -pair[0])
     ranks: list[tuple[int | None, Row]] = [
@@ -56,25 +55,21 @@ def ranked(board: Board) -> list[tuple[int | None, Row]]:
 
 
 def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
-    claimed, robust = board.candidates(board.mark), board.headline(row, board.mark)
-    headline, lost = (_headline(board, row), [_gap(board, row)]) if board.adaptive else ([], [])
+    at, area = aggregate.standing(board, row, board.mark), aggregate.area(board, row)
+    headline: list[Value] = [known(at.robust), known(None if area is None else Share(area))] if board.adaptive else []
+    known_figures = [figure.n for figure in (at.clean, at.claimed, at.robust) if figure is not None]
     return [
         known(None if rank is None else Count(rank), "no rank"),
         Name(row.defense),
+        *([text(audit.verdict(board, row))] if board.adaptive else []),
         trained_on(row.newest),
-        known(accuracy(row.clean)),
+        known(at.clean),
         *headline,
-        known(robust_accuracy(row, claimed)),
-        *lost,
+        known(at.claimed),
+        *([_gap(board, row)] if board.adaptive else []),
         *end_to_end(row),
-        image_counts([row.clean, *(row.cells.get(column) for column in [*claimed, *robust])]),
+        span(known_figures),
     ]
-
-
-def _headline(board: Board, row: Row) -> list[Value]:
-    area = aggregate.area(board, row)
-    worst = robust_accuracy(row, board.headline(row, board.mark))
-    return [known(worst), known(None if area is None else Share(area))]
 
 
 def _gap(board: Board, row: Row) -> Value:
