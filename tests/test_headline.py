@@ -81,7 +81,7 @@ def test_figures_of_a_row_are_on_the_same_images_and_fall():
 
 def test_under_fifty_images_there_is_no_rank():
     board, row = seen_by_all(40, n=49)
-    assert audit.verdict(board, row) == "not judged: 49 images are too few"
+    assert audit.verdict(board, row) == "stands, on 49 images: too few for a rank"
     assert {each.defense: rank for rank, each in ranked(board)}["it"] is None
     board, row = seen_by_all(40, n=50)
     assert audit.verdict(board, row) == "stands"

@@ -33,7 +33,7 @@ def verdict(board: Board, row: Row) -> str:
     if worst.value <= by_chance(row):
         return "not robust: no better than chance"
     if worst.n < FEWEST:
-        return f"not judged: {worst.n} images are too few"
+        return f"stands, on {worst.n} images: too few for a rank"
     return "stands"
 
 
