@@ -49,6 +49,13 @@ def build_parser() -> tuple[Parser, Commands]:
     return parser, commands
 
 
+def _path(text: str) -> Path:
+    """Return a path; an empty one, which would be the working folder, is a slip."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("needs a path, not ''")
+    return Path(text)
+
+
 def _add_run(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
@@ -65,7 +72,7 @@ def _add_run(commands: Commands) -> None:
     run.add_recorded("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
     run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
     run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
-    run.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    run.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     _add_computing(run)
 
 
@@ -78,7 +85,7 @@ def _add_audit(commands: Commands) -> None:
         allow_abbrev=False,
     )
     audit.add_argument("defenses", metavar="DEFENSE", help="one or several, as in bench run --defenses")
-    audit.add_argument("--out", type=Path, metavar="DIR", help="keep the results and their page here; resumes")
+    audit.add_argument("--out", type=_path, metavar="DIR", help="keep the results and their page here; resumes")
     audit.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the findings, or write them there")
     _add_attacked(audit)
 
@@ -96,7 +103,7 @@ def _add_reproduce(commands: Commands) -> None:
     reproduce.add_recorded("--dataset", metavar="LIST", help="mnist, fashion_mnist (default: both)")
     reproduce.add_recorded("-n", type=int, metavar="N", help="at most so many test images")
     reproduce.add_argument(
-        "--out", type=Path, default=Path("reproduction"), help="result folder (default: %(default)s)"
+        "--out", type=_path, default=Path("reproduction"), help="result folder (default: %(default)s)"
     )
     _add_computing(reproduce)
     _add_where(reproduce)
@@ -146,7 +153,7 @@ def _add_exchange(commands: Commands) -> None:
     score.add_recorded("--classifier", metavar="LIST", help="one or several classifiers")
     score.add_recorded("--seed", type=int, help="of the defenses' randomness")
     score.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
-    score.add_argument("--out", type=Path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    score.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     _add_where(score)
 
 
@@ -160,14 +167,14 @@ def _add_list(commands: Commands) -> None:
 def _add_results(commands: Commands) -> None:
     report = commands.add_parser("report", help="render the leaderboard of a result folder", allow_abbrev=False)
     report.add_argument("store", type=Path, nargs="?", default=DEFAULT_OUT, metavar="DIR")
-    report.add_argument("--page", type=Path, metavar="FILE", help="write the page here (default: DIR/README.md)")
+    report.add_argument("--page", type=_path, metavar="FILE", help="write the page here (default: DIR/README.md)")
     export = commands.add_parser("export", help="write all cells as one table, CSV or Parquet", allow_abbrev=False)
     export.add_argument("store", type=Path, metavar="DIR")
     export.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
     compare = commands.add_parser("compare", help="compare two result folders or two defenses", allow_abbrev=False)
     compare.add_argument("first", metavar="A")
     compare.add_argument("second", metavar="B")
-    compare.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the folder that two defenses are looked up in")
+    compare.add_argument("--out", type=_path, default=DEFAULT_OUT, help="where two defenses are looked up")
 
 
 def _add_train(commands: Commands) -> None:

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from purification_bench.leaderboard.results.store import LEADERBOARD, REPRODUCTION, Store
+from purification_bench.leaderboard.showing.page_parts import refuse_foreign
 
 WRITERS = {LEADERBOARD: "showing.page:write_leaderboard", REPRODUCTION: "mandal2023.page:write_reproduction"}
 """What writes a page, by the kind of store: loaded when a page is written, for drawing is slow to load."""
@@ -14,8 +15,10 @@ WRITERS = {LEADERBOARD: "showing.page:write_leaderboard", REPRODUCTION: "mandal2
 def write(store: Store, target: Path | None = None) -> Path:
     """Render a store's page and its pictures from the results alone; return the page's path.
 
-    ``target`` is where the page goes, ``README.md`` in the store if none is given.
+    ``target`` is where the page goes, ``README.md`` in the store if none is given; its pictures go beside it. Raises
+    ``StoreError`` where a page is there that bench did not write.
     """
+    refuse_foreign(target or store.root / "README.md", store)
     module, _, name = WRITERS[store.kind].partition(":")
     written: Path = getattr(import_module(f"{__package__}.{module}"), name)(store, target)
     return written

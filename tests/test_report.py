@@ -67,7 +67,28 @@ def test_the_page_can_lie_elsewhere_and_its_pictures_are_found(large_store, benc
     status, out, _ = bench("report", large_store.root, "--page", tmp_path / "docs" / "BOARD.md")
     assert status == 0
     assert "BOARD.md" in out
-    assert "](../results/figures/curves-mnist-model_a-seed0.png)" in (tmp_path / "docs" / "BOARD.md").read_text()
+    assert "](figures/curves-mnist-model_a-seed0.png)" in (tmp_path / "docs" / "BOARD.md").read_text()
+    assert (tmp_path / "docs" / "figures" / "curves-mnist-model_a-seed0.png").is_file()
+    assert not (large_store.root / "figures").exists()
+
+
+def test_a_page_that_bench_did_not_write_is_left_alone(large_store, bench, tmp_path):
+    foreign = tmp_path / "README.md"
+    foreign.write_text("# My thesis\n")
+    folder = large_store.root
+    for words in (("report", folder, "--page", foreign), ("run", "--out", "."), ("reproduce", "--out", ".")):
+        status, _, err = bench(*words)
+        assert (status, err.count("\n")) == (2, 1)
+        assert "bench did not write" in err and "README.md" in err
+    assert foreign.read_text() == "# My thesis\n"
+    assert bench("report", folder, "--page", tmp_path / "own.md")[0] == 0
+    assert bench("report", folder, "--page", tmp_path / "own.md")[0] == 0
+
+
+def test_an_empty_folder_name_is_refused(bench):
+    status, _, err = bench("run", "--out", "")
+    assert status == 2
+    assert err == "bench: argument --out: needs a path, not ''\n"
 
 
 def test_a_corrupt_file_is_named_in_the_report(large_store, bench):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from purification_bench.defenses.errors import UserError
 from purification_bench.leaderboard.results.store import REPRODUCTION, Store
+from purification_bench.leaderboard.showing import page_parts
 
 
 def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
@@ -28,7 +29,11 @@ def command_line(command: str, args: argparse.Namespace, *words: object) -> str:
 
 
 def refuse_foreign(store: Store, command: str) -> None:
-    """Raise ``UserError`` where a folder's page is not one that ``command`` writes: the seed paper's has its own."""
+    """Raise an error, before anything is computed, where a folder's page is not one that ``command`` writes.
+
+    ``StoreError`` where bench did not write it; ``UserError`` where it is the seed paper's, or another than it.
+    """
+    page_parts.refuse_foreign(store.root / "README.md", store)
     theirs = store.kind == REPRODUCTION
     if store.commands() and theirs != (command == "reproduce"):
         holds = "bench reproduce" if theirs else "other commands"

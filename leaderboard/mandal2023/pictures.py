@@ -58,12 +58,12 @@ class Kept:
         }
 
 
-def draw(store: Store, measured: Measured) -> dict[str, Path]:
-    """Draw the figures that there are images for; return their files, by number."""
+def draw(store: Store, measured: Measured, folder: Path) -> dict[str, Path]:
+    """Draw the figures that there are images for; return their files in ``folder``, by number."""
     from purification_bench.leaderboard.mandal2023 import figures
 
     kept, smallest = Kept(store, measured), sizes("1a")[0]
-    paths = {number: store.root / "figures" / f"figure-{number}.png" for number in FIGURES}
+    paths = {number: folder / f"figure-{number}.png" for number in FIGURES}
     first = {dataset: kept.of(dataset, UNDEFENDED, "fgsm", smallest) for dataset in DATASETS}
     drawn = {
         "2": figures.samples(first, paths["2"]),

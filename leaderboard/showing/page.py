@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from purification_bench.leaderboard.judging.boards import Board
@@ -38,12 +38,10 @@ def write_leaderboard(store: Store, target: Path | None = None) -> Path:
     page = target or store.root / "README.md"
     results = list(store.results())
     shown = lay_out(results)
+    judged, folder = [board for board in shown if board.protocol == STANDARD], page.parent / "figures"
     pictures = {
-        file_name(board): [
-            (caption, page_parts.link(path, page)) for caption, path in _drawn(board, store) if path is not None
-        ]
-        for board in shown
-        if board.protocol == STANDARD
+        file_name(board): [(caption, page_parts.link(path, page)) for caption, path in _drawn(board, store, folder)]
+        for board in judged
     }
     parts = [store.about() or "# Leaderboard", *sections(results, shown, pictures)]
     page_parts.write(page, [*parts, *page_parts.endings(results, store.commands(), store.set_aside)])
@@ -60,11 +58,15 @@ def file_name(board: Board) -> str:
     return f"{file_stem(place(board.dataset, board.classifier, board.protocol))}-seed{board.seed}"
 
 
-def _drawn(board: Board, store: Store) -> Iterable[tuple[str, Path | None]]:
-    folder, name = store.root / "figures", file_name(board)
-    yield GAPS, gaps(board, folder, f"gaps-{name}")
-    yield CURVES, curves(board, folder, f"curves-{name}")
-    yield GALLERY, gallery(board, store.examples_of, folder, f"gallery-{name}")
+def _drawn(board: Board, store: Store, folder: Path) -> list[tuple[str, Path]]:
+    """Draw a board's pictures; return the caption and the file of each that there is something to draw for."""
+    name = file_name(board)
+    drawn = [
+        (GAPS, gaps(board, folder, f"gaps-{name}")),
+        (CURVES, curves(board, folder, f"curves-{name}")),
+        (GALLERY, gallery(board, store.examples_of, folder, f"gallery-{name}")),
+    ]
+    return [(caption, path) for caption, path in drawn if path is not None]
 
 
 def _computed(results: Sequence[Result]) -> str:
