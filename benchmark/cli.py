@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 
+from purification_bench.attacks.threat import THREATS
 from purification_bench.benchmark.flags import build_parser
 from purification_bench.benchmark.registries import REGISTRIES
 from purification_bench.defenses.errors import UserError, unknown_name
@@ -17,11 +19,14 @@ from purification_bench.leaderboard.results.errors import StoreError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Status 0: done; 1: some cells failed; 2: something asked for cannot be had; 130: Ctrl-C."""
+    words = sys.argv[1:] if argv is None else argv
     try:
-        args = _parsed(sys.argv[1:] if argv is None else argv)
+        args = _parsed(words)
         command = importlib.import_module(f"purification_bench.benchmark.commands.{args.command.replace('-', '_')}")
         status: int = command.run(args)
     except (UserError, StoreError) as error:
+        if "--debug" in words:
+            traceback.print_exc()
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -38,12 +43,19 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     parser, commands = build_parser()
     args, unknown = parser.parse_known_args(_joined(words))
     for file in args.plugin:
-        load_plugin(file)
+        before = _registered()
+        if load_plugin(file) and _registered() == before:
+            print(f"bench: warning: plug-in {file!r} registers nothing", file=sys.stderr)
     if unknown:
         hint = _as_option(args.kind, args.name, unknown) if args.command == "train" else None
         flags = commands.choices[args.command]._option_string_actions
         raise hint or unknown_name(f"argument of bench {args.command}:", unknown[0], flags)
     return args
+
+
+def _registered() -> list[str]:
+    """Return the names that plug-ins can add to."""
+    return [*THREATS, *(name for registry in REGISTRIES.values() for name in registry.names())]
 
 
 def _as_option(kind: str, text: str, unknown: Sequence[str]) -> UserError | None:

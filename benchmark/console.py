@@ -19,10 +19,14 @@ from purification_bench.leaderboard.showing.tables.accuracies import overview
 
 
 class RunProgress:
-    """A bar over all cells and one for the work in flight; on no terminal, one line for each cell."""
+    """A bar over all cells and one for the work in flight; on no terminal, one line for each cell.
 
-    def __init__(self, console: Console, total: int) -> None:
+    With ``debug``, the calls that led to an error are printed when a cell fails.
+    """
+
+    def __init__(self, console: Console, total: int, *, debug: bool = False) -> None:
         self.console = console
+        self.debug = debug
         self.total = total
         self._done = 0
         self._begun = time.monotonic()
@@ -60,9 +64,11 @@ class RunProgress:
             what = "latency" if result.kind == "latency" else f"{result.attack or 'clean'} {result.eps:g}"
             cell = f"{result.dataset} {result.classifier} {result.defense} {what}"
             spent = time.monotonic() - self._begun
-            said = "" if result.ok else f"  ERROR {result.error}"
+            said = "" if result.ok else f"  ERROR {result.reason}"
             line = f"{self._done}/{self.total}  {spent:.0f} s  {cell}{said}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if self.debug and not result.ok:
+            self.console.print(result.error, markup=False, highlight=False, soft_wrap=True)
 
 
 def warn(warnings: Iterable[str]) -> None:

@@ -129,6 +129,7 @@ def _add_computing(parser: Parser) -> None:
 
 def _add_where(parser: Parser) -> None:
     """Add what says where things run, and where they are found."""
+    parser.add_argument("--debug", action="store_true", help="show the calls that led to each error")
     parser.add_recorded("--device", help="auto, cpu or cuda")
     parser.add_argument("--zoo", type=Path, help="folder of weights to look in first")
     parser.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,26 @@ from typing import Any
 from purification_bench.defenses.errors import UserError
 
 
-def load_plugin(path: str | Path) -> None:
-    """Import a Python file so that its decorators run; raise ``UserError`` where it cannot be imported."""
+def load_plugin(path: str | Path) -> bool:
+    """Import a Python file so that its decorators run; return whether it was not imported before.
+
+    It may import the files beside it. Raises ``UserError`` where it cannot be imported.
+    """
     file = Path(path).resolve()
+    if file.is_dir():
+        raise UserError(f"plug-in {str(path)!r} is a folder: name the Python file in it that registers something")
     if not file.is_file():
         raise UserError(f"plug-in file {str(path)!r} does not exist")
     name = f"bench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if name in sys.modules:
-        return
+        return False
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UserError(f"plug-in file {str(path)!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))  # the last place that is searched: nothing of ours or Python's is hidden
     try:
         spec.loader.exec_module(module)
     except UserError:
@@ -32,17 +40,24 @@ def load_plugin(path: str | Path) -> None:
         raise
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UserError(f"plug-in {str(path)!r} does not import: {_one_line(error)}") from error
+        raise UserError(f"plug-in {str(path)!r} does not import: {_one_line(error)}{_place(error, file)}") from error
+    return True
 
 
 def load_point(kind: str, point: EntryPoint) -> type[Any]:
     """Import the class that an entry point names; raise ``UserError`` where it cannot be imported."""
     try:
         cls: type[Any] = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"the {kind} plug-in {point.value!r} does not import: {_one_line(error)}") from error
     return cls
 
 
 def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _place(error: BaseException, file: Path) -> str:
+    """Return the last line of a file that led to an error; empty where none did, as where the file does not parse."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
+    return f" (line {lines[-1]})" if lines else ""

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         store.prepare()
         # Attacks run with sys.stdout redirected: the screen must keep the real one.
         watched = Console(file=sys.stderr)
-        with console.RunProgress(watched, len(driver.missing_cells(setup.plan, store))) as progress:
+        with console.RunProgress(watched, len(driver.missing_cells(setup.plan, store)), debug=args.debug) as progress:
             driver.execute(setup.plan, store, workbench, progress)
         keys = {cell.key for cell in setup.plan.cells}
         judged = lay_out(result for result in store.results() if result.key in keys)

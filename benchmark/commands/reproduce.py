@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         store.record_command(command_line("reproduce", args))
     screen = Console(file=sys.stdout)
     try:
-        with console.RunProgress(screen, len(setup.plan.cells if args.force else missing)) as progress:
+        todo = len(setup.plan.cells if args.force else missing)
+        with console.RunProgress(screen, todo, debug=args.debug) as progress:
             outcome = driver.execute(setup.plan, store, workbench, progress, force=args.force)
     finally:
         console.tell_set_aside(store)

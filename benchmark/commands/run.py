@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     # Attacks run with sys.stdout redirected: the screen must keep the real one.
     screen = Console(file=sys.stdout)
     try:
-        with console.RunProgress(screen, todo) as progress:
+        with console.RunProgress(screen, todo, debug=args.debug) as progress:
             outcome = driver.execute(setup.plan, store, workbench, progress, force=args.force)
     finally:
         console.tell_set_aside(store)

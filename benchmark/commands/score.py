@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     plan = with_submission(setup.plan, attack.spec, attack.norm, submission.eps, args.file)
     store.prepare()
     screen = Console(file=sys.stdout)
-    with console.RunProgress(screen, len(driver.missing_cells(plan, store))) as progress:
+    with console.RunProgress(screen, len(driver.missing_cells(plan, store)), debug=args.debug) as progress:
         outcome = driver.execute(plan, store, workbench, progress)
     if outcome.computed:
         store.record_command(command_line("score", args, args.file))

@@ -25,11 +25,12 @@ from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.run import adversarial
 from purification_bench.benchmark.run.adversarial import AdversarialSet, Assault, Victim
 from purification_bench.benchmark.run.cells import AccuracyCell, Setting
+from purification_bench.benchmark.run.faults import FAULTS, told
 from purification_bench.benchmark.run.identity import attack_identity
 from purification_bench.benchmark.run.judge import Advance, Judge, Judgement
 from purification_bench.benchmark.run.made import CellResult, Made, result_of
 from purification_bench.benchmark.run.progress import Progress
-from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench, reason
+from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.errors import UserError
 from purification_bench.leaderboard.results.canonical import digest
@@ -66,15 +67,15 @@ class AttackRun:
         except CannotBeJudgedError as error:
             yield from (self._failed(cell, str(error)) for cell in self.cells)
             return
-        sets: dict[float, AdversarialSet | Exception] = {}
+        sets: dict[float, AdversarialSet | BaseException] = {}
         for eps, made, is_new in self._sets(victim):
             sets[eps] = made
             if is_new and isinstance(made, AdversarialSet):
                 yield made
         for cell in self.cells:
             of_its_size = sets[cell.eps]
-            if isinstance(of_its_size, Exception):
-                yield self._failed(cell, f"attack failed: {reason(of_its_size)}")
+            if isinstance(of_its_size, BaseException):
+                yield self._failed(cell, f"attack failed: {told(of_its_size)}")
             else:
                 yield self._judged(cell, of_its_size, victim)
 
@@ -112,7 +113,7 @@ class AttackRun:
     def _seed_of_one_draw(self, defense: str) -> int:
         return keyed_seed("frozen", defense, self._setting.seed)
 
-    def _sets(self, victim: Victim) -> Iterator[tuple[float, AdversarialSet | Exception, bool]]:
+    def _sets(self, victim: Victim) -> Iterator[tuple[float, AdversarialSet | BaseException, bool]]:
         """Yield, for each size, its set or what the attack raised, and whether it is new."""
         identities = {cell.eps: attack_identity(attack_of(cell)) for cell in self.cells}
         keys = {eps: self._set_key(described) for eps, described in identities.items()}
@@ -130,10 +131,10 @@ class AttackRun:
         sizes: Sequence[float],
         keys: Mapping[float, str],
         identities: Mapping[float, Mapping[str, Any]],
-    ) -> Iterator[tuple[float, AdversarialSet | Exception, bool]]:
+    ) -> Iterator[tuple[float, AdversarialSet | BaseException, bool]]:
         try:
             attacked = assault.run(sizes)
-        except Exception as error:
+        except FAULTS as error:
             yield from ((eps, error, True) for eps in sizes)
             return
         for eps, (x_adv, probes, seconds) in zip(sizes, attacked, strict=True):
@@ -163,8 +164,8 @@ class AttackRun:
             probes = self._probes(cell, made, victim)
         except (CannotBeJudgedError, UserError) as error:
             return self._failed(cell, str(error))
-        except Exception as error:
-            return self._failed(cell, reason(error))
+        except FAULTS as error:
+            return self._failed(cell, told(error))
         result = result_of(
             bench,
             cell,
@@ -226,7 +227,7 @@ class AttackRun:
         if len(purified) < len(x_adv):  # judged on the view, or in small batches
             try:
                 purified = judge.purify(x_adv, 0, 0)
-            except Exception:  # the cell's own result says why
+            except FAULTS:  # the cell's own result says why
                 return None
         images = {"clean": self._images.x[:EXAMPLES], "adversarial": x_adv, "purified": purified[:EXAMPLES]}
         return {name: _pixels(x) for name, x in images.items()}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from purification_bench.attacks.seeding import seeded
+from purification_bench.benchmark.run.faults import FAULTS
 from purification_bench.benchmark.run.judge import Judge
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
@@ -54,7 +55,7 @@ def _pass(judge: Judge, x: Tensor, defense: Defense | None = None) -> Tensor | N
     with seeded(keyed_seed("consistency", judge.label, judge.seed), judge.device):
         try:
             purified: Tensor = (defense or judge.defense).purify(x.clone())
-        except Exception:
+        except FAULTS:
             return None
     return purified.detach()
 

@@ -11,6 +11,7 @@ from purification_bench.benchmark.assets.loading import find_defense
 from purification_bench.benchmark.registries import DEFENSES
 from purification_bench.benchmark.run.cells import Judged
 from purification_bench.benchmark.run.config import RunConfig
+from purification_bench.benchmark.run.faults import FAULTS
 from purification_bench.benchmark.run.identity import identity, training_of
 from purification_bench.defenses.base import Defense, decodes, relaxes
 from purification_bench.defenses.errors import UserError
@@ -52,7 +53,7 @@ def _declaring(spec: Spec) -> Defense | type[Defense]:
         made: Defense = DEFENSES.create(spec)
     except UserError:
         raise
-    except Exception:
+    except FAULTS:
         cls: type[Defense] = DEFENSES.get(spec.name)
         return cls
     return made

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from purification_bench.benchmark.run import latency
 from purification_bench.benchmark.run.cells import LatencyCell
+from purification_bench.benchmark.run.faults import FAULTS, told
 from purification_bench.benchmark.run.made import CellResult, Made, result_of
 from purification_bench.benchmark.run.progress import Progress
-from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench, reason
+from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench
 from purification_bench.defenses.base import Defense
 
 
@@ -23,9 +24,9 @@ def latencies(cells: tuple[LatencyCell, ...], workbench: Workbench, progress: Pr
             workbench.on_clean(setting, cell.defense, progress)
             able[label] = workbench.defense(setting, cell.defense.spec)
             latency.rehearse(able[label], classifier, x, batch, workbench.device)
-        except Exception as error:
+        except FAULTS as error:
             able.pop(label, None)
-            why = str(error) if isinstance(error, CannotBeJudgedError) else reason(error)
+            why = str(error) if isinstance(error, CannotBeJudgedError) else told(error)
             yield CellResult(result_of(workbench, cell, error=why))
     with progress.task(f"{setting.where}: latency", 1) as advance:
         measured = latency.measure(able, classifier, x, batch, workbench.device)

@@ -20,6 +20,7 @@ from purification_bench.benchmark.environment import describe
 from purification_bench.benchmark.registries import DATASETS
 from purification_bench.benchmark.run import contract
 from purification_bench.benchmark.run.cells import AccuracyCell, Judged, Plan, Setting
+from purification_bench.benchmark.run.faults import FAULTS, told
 from purification_bench.benchmark.run.judge import Judge
 from purification_bench.benchmark.run.plan import plug_in
 from purification_bench.benchmark.run.progress import Progress
@@ -178,8 +179,8 @@ class Workbench:
             return load_defense(spec, dataset, setting.classifier, self.device, self.folders)[0]
         except UserError:
             raise
-        except Exception as error:
-            return f"{type(error).__name__} while it was made: {error}"
+        except FAULTS as error:
+            return told(error, " while it was made")
 
     def _judge_clean(self, setting: Setting, judged: Judged, progress: Progress) -> OnClean | str:
         x, y = self.images(setting)
@@ -193,10 +194,5 @@ class Workbench:
             return str(error)
         except UserError:
             raise
-        except Exception as error:
-            return reason(error)
-
-
-def reason(error: Exception) -> str:
-    """Return what a row says of an exception: one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        except FAULTS as error:
+            return told(error)

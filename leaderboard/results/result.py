@@ -42,6 +42,7 @@ class Result:
     environment: Mapping[str, Any]
     created: str
     error: str | None = None
+    """A line that says what failed, and where; below it the calls that led there."""
     clean: Verdicts | None = None
     adversarial: Verdicts | None = None
     probes: Mapping[str, Any] = field(default_factory=dict)
@@ -54,6 +55,11 @@ class Result:
     def key(self) -> str:
         """The digest of the identity: what the store files the result under."""
         return digest(self.identity)
+
+    @property
+    def reason(self) -> str:
+        """What failed, in one line; empty where nothing did."""
+        return (self.error or "").partition("\n")[0]
 
     @property
     def kind(self) -> str:

@@ -47,7 +47,7 @@ def _asked(result: Result) -> dict[str, Any]:
         "key": result.key,
         "kind": result.kind,
         "status": result.status,
-        "error": result.error,
+        "error": result.reason or None,
         "dataset": result.dataset,
         "classifier": result.classifier,
         "protocol": result.protocol,

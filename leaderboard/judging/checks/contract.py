@@ -48,6 +48,6 @@ def _largest(row: Row, probe: str) -> float | None:
 def attacks_run(board: Board, row: Row) -> Finding:
     """Expect no attack to raise: a defense that declares a gradient must have one, and answer queries."""
     judging = [column for column in row.cells if column.threat.judges]
-    errors = {column.threat.word: str(row.cells[column].error) for column in judging if not row.cells[column].ok}
+    errors = {column.threat.word: row.cells[column].reason for column in judging if not row.cells[column].ok}
     complaints = [f"{word}: {error}" for word, error in errors.items()]
     return conclude("attacks run", bool(judging), complaints, "no attack raised an error")

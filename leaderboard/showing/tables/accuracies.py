@@ -88,4 +88,4 @@ def _heading(column: Column) -> Heading:
 
 def _cell(row: Row, column: Column) -> Value:
     result = row.cells.get(column)
-    return Failed(result.error or "") if result is not None and not result.ok else known(accuracy(result))
+    return Failed(result.reason) if result is not None and not result.ok else known(accuracy(result))

@@ -15,7 +15,7 @@ def failures(results: Iterable[Result]) -> Table | None:
     failed = layout.failures(results)
     causes: dict[tuple[str, str, str], list[Value]] = {}
     for result in failed:
-        cause = (result.defense, ", ".join(result.place), result.error or "")
+        cause = (result.defense, ", ".join(result.place), result.reason)
         causes.setdefault(cause, []).append(_cell(result))
     rows = [
         [Name(defense), text(where), listing(cells), text(error)] for (defense, where, error), cells in causes.items()
