@@ -20,6 +20,10 @@ from purification_bench.leaderboard.results.errors import StoreError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Status 0: done; 1: some cells failed; 2: something asked for cannot be had; 130: Ctrl-C."""
     words = sys.argv[1:] if argv is None else argv
+    if list(words) in ([], ["list"]):
+        parser, commands = build_parser()
+        (commands.choices["list"] if words else parser).print_help()
+        return 0
     try:
         args = _parsed(words)
         command = importlib.import_module(f"purification_bench.benchmark.commands.{args.command.replace('-', '_')}")

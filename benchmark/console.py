@@ -61,7 +61,9 @@ class RunProgress:
         self._done += 1
         self._bars.advance(self._cells, 1)
         if not self.console.is_terminal:
-            what = "latency" if result.kind == "latency" else f"{result.attack or 'clean'} {result.eps:g}"
+            threat = result.declared.threat
+            attacked = f"{result.attack} {result.eps:g} ({threat.word})" if threat else "clean"
+            what = "latency" if result.kind == "latency" else attacked
             cell = f"{result.dataset} {result.classifier} {result.defense} {what}"
             spent = time.monotonic() - self._begun
             said = "" if result.ok else f"  ERROR {result.reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -37,6 +38,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 def build_parser() -> tuple[Parser, Commands]:
     """Return the parser of the whole command line, and its commands."""
     parser = Parser(prog="bench", description="The benchmark of adversarial-purification defenses.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"bench {version('purification-bench')}")
     parser.set_defaults(plugin=[])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
@@ -56,6 +58,20 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _some(text: str) -> str:
+    """Return a list of names; one without any is a slip."""
+    if not text.strip(" ,"):
+        raise argparse.ArgumentTypeError(f"names nothing: {text!r}")
+    return text
+
+
+def _folder(text: str) -> Path:
+    """Return a folder that is there."""
+    if not (folder := _path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
+    return folder
+
+
 def _add_run(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
@@ -66,10 +82,12 @@ def _add_run(commands: Commands) -> None:
     )
     run.add_recorded("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
     _add_attacked(run)
-    run.add_recorded("--defenses", metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added")
-    run.add_recorded("--attacks", metavar="LIST", help="for example fgsm,pgd[steps=100]")
-    run.add_recorded("--threat", metavar="LIST", help=", ".join(threat_words()))
-    run.add_recorded("--eps", metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
+    run.add_recorded(
+        "--defenses", type=_some, metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added"
+    )
+    run.add_recorded("--attacks", type=_some, metavar="LIST", help="for example fgsm,pgd[steps=100]")
+    run.add_recorded("--threat", type=_some, metavar="LIST", help=", ".join(threat_words()))
+    run.add_recorded("--eps", type=_some, metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
     run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
     run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
     run.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
@@ -100,7 +118,7 @@ def _add_reproduce(commands: Commands) -> None:
     )
     reproduce.add_recorded("--table", metavar="LIST", help="1a, 1b, 2, 3, matrix, adaptive (default: all)")
     reproduce.add_recorded("--figure", metavar="LIST", help="2, 3, 4, 6")
-    reproduce.add_recorded("--dataset", metavar="LIST", help="mnist, fashion_mnist (default: both)")
+    reproduce.add_recorded("--dataset", type=_some, metavar="LIST", help="mnist, fashion_mnist (default: both)")
     reproduce.add_recorded("-n", type=int, metavar="N", help="at most so many test images")
     reproduce.add_argument(
         "--out", type=_path, default=Path("reproduction"), help="result folder (default: %(default)s)"
@@ -112,8 +130,8 @@ def _add_reproduce(commands: Commands) -> None:
 def _add_attacked(parser: Parser) -> None:
     """Add what says what is attacked, on how much, and where it is found."""
     parser.add_recorded("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
-    parser.add_recorded("--dataset", metavar="LIST", help="one or several datasets")
-    parser.add_recorded("--classifier", metavar="LIST", help="one or several classifiers")
+    parser.add_recorded("--dataset", type=_some, metavar="LIST", help="one or several datasets")
+    parser.add_recorded("--classifier", type=_some, metavar="LIST", help="one or several classifiers")
     parser.add_recorded("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
     parser.add_recorded("--seed", type=int, help="of the attacks' and defenses' randomness")
     parser.add_recorded("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
@@ -132,7 +150,7 @@ def _add_where(parser: Parser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the calls that led to each error")
     parser.add_recorded("--device", help="auto, cpu or cuda")
     parser.add_argument("--zoo", type=Path, help="folder of weights to look in first")
-    parser.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    parser.add_argument("--data-dir", type=_folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
     _add_plugin(parser)
 
 
@@ -150,8 +168,8 @@ def _add_exchange(commands: Commands) -> None:
         allow_abbrev=False,
     )
     score.add_argument("file", type=Path, metavar="FILE")
-    score.add_recorded("--defenses", metavar="LIST", required=True, help="reference rows are added")
-    score.add_recorded("--classifier", metavar="LIST", help="one or several classifiers")
+    score.add_recorded("--defenses", type=_some, metavar="LIST", required=True, help="reference rows are added")
+    score.add_recorded("--classifier", type=_some, metavar="LIST", help="one or several classifiers")
     score.add_recorded("--seed", type=int, help="of the defenses' randomness")
     score.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
     score.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
@@ -197,7 +215,7 @@ def _add_train(commands: Commands) -> None:
     train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    train.add_argument("--data-dir", type=Path, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    train.add_argument("--data-dir", type=_folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
     train.add_argument("--zoo", type=Path, help="folder for the weights (default: the user's cache)")
     _add_plugin(train)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -107,6 +108,11 @@ CASES = {
     "weights-missing": (("--defenses", "cae[latent_dim=3]"), "no weights for defense 'cae[latent_dim=3]' on mnist"),
     "data-truncated": (("--data-dir", "CUTDATA"), "t10k-images-idx3-ubyte.gz cannot be read"),
     "out": (("--out", "UNWRITABLE"), "cannot be written"),
+    "data-folder": (("--data-dir", "nowhere"), "argument --data-dir: 'nowhere' is not a folder"),
+    "defenses-none": (("--defenses", ""), "argument --defenses: names nothing: ''"),
+    "attacks-none": (("--attacks", ","), "argument --attacks: names nothing: ','"),
+    "out-empty": (("--out", ""), "argument --out: needs a path, not ''"),
+    "plugin-folder": (("--plugin", "."), "plug-in '.' is a folder: name the Python file in it"),
     "plugin-import": (("--plugin", "NOIMPORT"), "does not import: ModuleNotFoundError"),
     "plugin-syntax": (("--plugin", "SYNTAX"), "does not import: SyntaxError"),
     "plugin-missing": (("--plugin", "nowhere.py"), "plug-in file 'nowhere.py' does not exist"),
@@ -151,6 +157,7 @@ def test_cuda_without_one(bench):
         (("report", "nowhere"), "'nowhere' holds no results"),
         (("export", "nowhere", "x.csv"), "'nowhere' holds no results"),
         (("compare", "cae", "none"), "'results' holds no results"),
+        (("audit", "binarize", "--json", "no/x.json"), "--json 'no/x.json' cannot be written: there is no such folder"),
     ],
 )
 def test_the_other_commands_too(words, message, bench):
@@ -158,6 +165,34 @@ def test_the_other_commands_too(words, message, bench):
     assert (status, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "warning"),
+    [
+        (("--eps", "8"), "eps 8 is more than the whole box: pixels lie in [0, 1]. Is 8/255 meant?"),
+        (("--eps", "0"), "eps 0 changes nothing: accuracy there is the clean one"),
+        (("--threat", "latent"), "nothing is attacked: no defense here is one that latent fits"),
+    ],
+)
+def test_what_is_odd_is_done_and_said(words, warning, bench, tmp_path):
+    command = (*RUN, "--plugin", PLUGINS / "shapes.py", "--config", _empty(tmp_path), "--dry-run")
+    status, _, err = bench(*command, *words)
+    assert status == 0
+    assert f"bench: warning: {warning}\n" in err
+
+
+@pytest.mark.parametrize(("words", "shown"), [((), "usage: bench [-h]"), (("list",), "usage: bench list")])
+def test_alone_it_shows_help(words, shown, bench):
+    status, out, err = bench(*words)
+    assert (status, err) == (0, "")
+    assert out.startswith(shown)
+
+
+def test_it_says_its_version(bench):
+    status, out, _ = bench("--version")
+    assert status == 0
+    assert re.fullmatch(r"bench \d+\.\d+\.\d+\n", out)
 
 
 def test_an_existing_store_survives_a_mistake(bench, tmp_path):

@@ -16,6 +16,7 @@ from purification_bench.benchmark import console
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
 from purification_bench.benchmark.commands.setup import planned
 from purification_bench.benchmark.run import config, driver
+from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.judging import aggregate, audit
@@ -33,6 +34,8 @@ STDOUT = "-"
 def run(args: argparse.Namespace) -> int:
     """Audit ``args.defenses``. Status 1 if a check that gates failed."""
     asked = configured(args)
+    if args.json not in (None, STDOUT) and not Path(args.json).absolute().parent.is_dir():
+        raise UserError(f"--json {args.json!r} cannot be written: there is no such folder")
     if args.out:
         refuse_foreign(Store(args.out), "audit")
     setup = planned(asked, args)

@@ -57,6 +57,8 @@ def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None 
         for classifier in classifiers:
             site = Site(dataset, classifier, config, rules, machine, tuple(zoo.search_path(zoo_folder)), attacks)
             cells += site.cells(defenses, warnings)
+    if not any(isinstance(cell, AccuracyCell) and cell.attack is not None for cell in cells):
+        warnings.append(f"nothing is attacked: no defense here is one that {' or '.join(config.threats)} fits")
     return Plan(tuple(cells), tuple(dict.fromkeys(warnings)))
 
 

@@ -121,11 +121,19 @@ class AttackPlanner:
             return (attack.bound,)
         place = (self.dataset.spec.name, attack.spec.name, word)
         sizes = self.config.sizes(*place, self.dataset.eps_grid, self.dataset.eps)
-        for warning in map(attack.check, sizes):
-            if warning:
-                self._warn(warning)
+        for eps in sizes:
+            for warning in (attack.check(eps), _unusual(eps)):
+                if warning:
+                    self._warn(warning)
         return sizes
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
+
+
+def _unusual(eps: float) -> str | None:
+    """Return what is said of a size that an image in [0, 1] cannot mean."""
+    if eps > 1:
+        return f"eps {eps:g} is more than the whole box: pixels lie in [0, 1]. Is {eps:g}/255 meant?"
+    return "eps 0 changes nothing: accuracy there is the clean one" if eps == 0 else None
