@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from purification_bench.leaderboard.judging.boards import Board
-from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.results.result import STANDARD, Result
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import terminal
 from purification_bench.leaderboard.showing.table import Table
 from purification_bench.leaderboard.showing.tables.accuracies import overview
+from purification_bench.leaderboard.showing.tables.standings import glance
 
 
 class RunProgress:
@@ -85,10 +86,16 @@ def tell_set_aside(store: Store) -> None:
         print(f"bench: set aside {path}: {reason}", file=sys.stderr)
 
 
-def show_boards(console: Console, boards: Sequence[Board]) -> None:
-    """Print each board: what a row is and costs, and its accuracy under every attack at every size."""
+def show_boards(console: Console, boards: Sequence[Board], *, full: bool) -> None:
+    """Print each board: what a row is worth and costs; with ``full`` its accuracy under every attack at every size.
+
+    All of it, too, where rows are not compared.
+    """
     for board in boards:
-        show_in_pieces(console, overview(board))
+        if board.protocol == STANDARD:
+            show(console, glance(board))
+        if full or board.protocol != STANDARD:
+            show_in_pieces(console, overview(board))
 
 
 def show_in_pieces(console: Console, table: Table) -> None:

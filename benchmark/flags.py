@@ -90,6 +90,7 @@ def _add_run(commands: Commands) -> None:
     run.add_recorded("--eps", type=_some, metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
     run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
     run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
+    run.add_argument("--full", action="store_true", help="print accuracy under every attack at every size, too")
     run.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     _add_computing(run)
 

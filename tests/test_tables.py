@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import json
 from typing import get_args
@@ -13,9 +14,10 @@ from shown import headers
 
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.judging.statistics import Estimate
-from purification_bench.leaderboard.showing import as_json, markdown, terminal
+from purification_bench.leaderboard.showing import as_json, markdown, names, terminal
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.accuracies import overview
+from purification_bench.leaderboard.showing.tables.standings import glance
 from purification_bench.leaderboard.showing.values import (
     Attacked,
     Count,
@@ -134,6 +136,23 @@ def board():
         ]
     )
     return board
+
+
+def test_the_first_table_fits_eighty_columns_and_names_rows_shortly(board):
+    table = glance(board)
+    assert headers(table) == ["rank", "defense", "clean", "robust", "claimed", "p50 ms", "n", "verdict"]
+    screen = Console(width=80, file=io.StringIO())
+    screen.print(terminal.rendered(table))
+    lines = screen.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(table.rows) == len(board.rows)
+
+
+def test_a_short_name_tells_a_row_from_the_others():
+    assert doctest.testmod(names).failed == 0
+    twins = ["cae[a=1,b=2]", "cae[a=1,b=3]", "cae"]
+    assert list(names.shortened(twins).values()) == twins
+    assert list(names.shortened(twins[:2]).values()) == ["cae[b=2]", "cae[b=3]"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

@@ -23,6 +23,12 @@ from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.failures import failures
 from purification_bench.leaderboard.showing.values import Count, Name, Value, text
 
+LEGEND = (
+    "Robust: what all attackers leave, who see the purifier or not.\n"
+    "Claimed: what those leave who do not know it. Verdict: what the audit finds.\n"
+    "Attack by attack: on that page, or here with --full."
+)
+
 
 def run(args: argparse.Namespace) -> int:
     """Run what ``args`` ask for. Status 1 if a cell failed."""
@@ -43,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         console.tell_set_aside(store)
     if outcome.computed:
         store.record_command(command_line("run", args))
-    return report(screen, store, setup.plan, outcome)
+    return report(screen, store, setup.plan, outcome, full=args.full)
 
 
 def configured(args: argparse.Namespace) -> config.RunConfig:
@@ -63,12 +69,14 @@ def configured(args: argparse.Namespace) -> config.RunConfig:
     return config.load(args.preset, args.config, given)
 
 
-def report(screen: Console, store: Store, plan: Plan, outcome: Outcome) -> int:
-    """Show what a plan came to and write the page. Status 1 if a cell failed."""
+def report(screen: Console, store: Store, plan: Plan, outcome: Outcome, *, full: bool) -> int:
+    """Show what a plan came to (``full``: attack by attack) and write the page. Status 1 if a cell failed."""
     keys = {cell.key for cell in plan.cells}
-    console.show_boards(screen, lay_out(result for result in store.results() if result.key in keys))
+    console.show_boards(screen, lay_out(result for result in store.results() if result.key in keys), full=full)
     written = pages.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
+    if not full:
+        screen.print(LEGEND, soft_wrap=True)
     failed = failures(outcome.failed)
     if failed:
         console.show(screen, failed)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         outcome = driver.execute(plan, store, workbench, progress)
     if outcome.computed:
         store.record_command(command_line("score", args, args.file))
-    return report(screen, store, plan, outcome)
+    return report(screen, store, plan, outcome, full=True)
 
 
 def _checked(submission: Submission, plan: Plan, workbench: Workbench) -> Submitted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
@@ -15,17 +16,19 @@ from purification_bench.leaderboard.showing.wording import Style, written
 FULL = Style(line="\n")
 BRIEF = Style(line="\n", brief=True)
 """Point estimates only."""
-BORDERS = 3
+BORDERS = 1
 """Characters that a column takes besides its cells."""
 NARROWEST = 5
 
 
 def rendered(table: Table, style: Style = FULL) -> RichTable:
     """Return what rich prints for a table."""
-    made = RichTable(title=RichText(table.title), title_justify="left", title_style="bold")
-    for index, heading in enumerate(table.headings):
-        side = "left" if index < table.leading else "right"
-        made.add_column(RichText(written(heading.title, style)), justify=side, overflow="fold")  # type: ignore[arg-type]
+    title = RichText(table.title, style="bold")
+    made = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for heading in table.headings:
+        counts = heading.holds == "figures"
+        name = RichText(written(heading.title, style))
+        made.add_column(name, justify="right" if counts else "left", overflow="fold", no_wrap=counts)
     for row in table.rows:
         made.add_row(*(RichText(written(value, style)) for value in row))
     return made

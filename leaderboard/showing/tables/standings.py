@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from purification_bench.leaderboard.judging import aggregate, audit
+from purification_bench.leaderboard.judging.aggregate import Standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.showing import threats
+from purification_bench.leaderboard.showing.names import shortened
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.cost import end_to_end
 from purification_bench.leaderboard.showing.tables.counts import span
@@ -39,6 +41,33 @@ def summary(board: Board) -> Table:
     return Table(board.title, headings, rows, _adaptive_note(board) if adaptive else _claimed_note(board))
 
 
+def glance(board: Board) -> Table:
+    """Return what fits a terminal of 80 columns: what each row is worth and costs, and what the audit makes of it."""
+    headings = [*words("rank", "defense"), *figures("clean", "robust", "claimed", "p50 ms", "n"), *words("verdict")]
+    names = shortened(board.rows)
+    rows = [_glimpse(board, rank, row, names[row.defense]) for rank, row in ranked(board)]
+    return Table(f"{board.title}, at {board.mark:g} (%)", headings, rows)
+
+
+def _glimpse(board: Board, rank: int | None, row: Row, name: str) -> list[Value]:
+    at = aggregate.standing(board, row, board.mark)
+    clean, claimed = (None if figure is None else Share(figure.value) for figure in (at.clean, at.claimed))
+    return [
+        known(None if rank is None else Count(rank)),
+        text(name.replace("[", " ").replace("]", "").replace(",", ", ")),  # a line may end at each space
+        known(clean),
+        known(at.robust),
+        known(claimed),
+        end_to_end(row)[0],
+        _images(at),
+        text(audit.verdict(board, row)),
+    ]
+
+
+def _images(at: Standing) -> Value:
+    return span([figure.n for figure in (at.clean, at.claimed, at.robust) if figure is not None])
+
+
 def ranked(board: Board) -> list[tuple[int | None, Row]]:
     """Return the rows with their ranks by the headline.
 
@@ -57,7 +86,6 @@ def ranked(board: Board) -> list[tuple[int | None, Row]]:
 def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
     at, area = aggregate.standing(board, row, board.mark), aggregate.area(board, row)
     headline: list[Value] = [known(at.robust), known(None if area is None else Share(area))] if board.adaptive else []
-    known_figures = [figure.n for figure in (at.clean, at.claimed, at.robust) if figure is not None]
     return [
         known(None if rank is None else Count(rank), "no rank"),
         Name(row.defense),
@@ -68,7 +96,7 @@ def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
         known(at.claimed),
         *([_gap(board, row)] if board.adaptive else []),
         *end_to_end(row),
-        span(known_figures),
+        _images(at),
     ]
 
 
