@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from make_boards import BLIND, CONTROL, N, bits, board_of, cell
 from make_results import result
@@ -99,6 +100,44 @@ def test_every_rule_has_its_cases():
 def test_a_rule_passes_what_it_should(rule):
     found = finding(rule, *CASES[rule][0])
     assert (found.state, found.gates) == ("passed", found.gates), found.evidence
+
+
+NO_FIGURE = {contract.two_passes_agree, gradients.gradient_auditable}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_passed_check_gives_its_numbers_and_one_that_did_not_run_its_reason(rule):
+    passed = finding(rule, *CASES[rule][0])
+    assert rule in NO_FIGURE or any(character.isdigit() for character in passed.evidence)
+    idle = finding(rule)
+    if rule is not gradients.gradient_auditable:
+        assert idle.state == "not run" and idle.evidence
+
+
+def test_what_a_defense_does_not_claim_is_not_checked():
+    probes = {"forward_agreement": True, "zero_gradient_share": 0.0, "non_finite_gradient_share": 0.0}
+
+    def alone(**facts):
+        made = [result("it", clean=bits(95), **facts), cell("pgd", 0.3, 40, "bpda", probes=probes, **facts)]
+        (board,) = lay_out(made)
+        return board, board.rows["it"]
+
+    assert gradients.gradients_exist(*alone()).state == contract.two_passes_agree(*alone()).state == "passed"
+    assert gradients.gradients_exist(*alone(differentiable=False)).evidence == "it declares none"
+    assert contract.two_passes_agree(*alone(draws=10)).evidence == "it says that it is stochastic"
+
+
+def test_a_constant_that_is_right_by_luck_is_not_accused():
+    """Four of 24 images of ten classes: more than chance, and no more than luck."""
+    few = np.arange(24) < 4
+    made = [result("it", clean=few)]
+    for estimator in ("full", "bpda"):
+        probes = {"objective_improved_share": 0.0, "zero_gradient_share": 1.0}
+        made.append(result("it", "pgd", 0.3, clean=few, adversarial=few, estimator=estimator, probes=probes))
+    (board,) = lay_out([*made, result("it", "fgsm", 0.3, clean=few, adversarial=few, estimator="bare"), CONTROL])
+    findings = audit.audit(board, board.rows["it"])
+    assert audit.gating(findings) == []
+    assert audit.verdict(board, board.rows["it"]) == "not robust: no better than chance"
 
 
 @pytest.mark.parametrize("rule", [r for r in RULES if CASES[r][1]], ids=lambda rule: rule.__name__)

@@ -30,7 +30,7 @@ def verdict(board: Board, row: Row) -> str:
         return "not judged: an attack is missing"
     if not shown_to_work(board, row):
         return "not judged: nothing shows that the attacks work"
-    if worst.value <= by_chance(row):
+    if worst.low <= by_chance(row):
         return "not robust: no better than chance"
     if worst.n < FEWEST:
         return f"stands, on {worst.n} images: too few for a rank"

@@ -13,32 +13,36 @@ PROMISES = {
 }
 """Probes of the defense, and what each has changed."""
 
+NOT_PROBED = "its results hold no such probe"
+
 
 def two_passes_agree(board: Board, row: Row) -> Finding:
     """Expect a defense that declares itself deterministic to be so."""
+    if row.newest.facts["stochastic"]:
+        return conclude("two passes agree", [], "it says that it is stochastic")
     ran = any("forward_agreement" in result.probes for result in probed(row))
-    complaints = ["two passes over the same images differ"] if row.contradicts_itself else []
-    return conclude("two passes agree", ran, complaints, "or the defense says that it is stochastic")
+    differ = row.contradicts_itself
+    sentence = f"two passes over the same images {'differ' if differ else 'give the same pixels'}"
+    return conclude("two passes agree", [(sentence, differ)] if ran else [], NOT_PROBED)
 
 
 def keeps_its_contract(board: Board, row: Row) -> Finding:
     """Expect purified pixels to depend on the image alone: not on its neighbours, on who asks, or how often."""
     shares = {words: _largest(row, probe) for probe, words in PROMISES.items()}
     measured = {words: changed for words, changed in shares.items() if changed is not None}
-    complaints = [
-        f"{100 * changed:.0f} % of images are purified otherwise {words}"
-        for words, changed in measured.items()
-        if changed
-    ]
-    return conclude("keeps its contract", bool(measured), complaints, "pixels depend on the image alone")
+    said = [(_otherwise(changed, words), changed > 0) for words, changed in measured.items()]
+    return conclude("keeps its contract", said, NOT_PROBED)
 
 
 def modes_agree(board: Board, row: Row) -> Finding:
     """Expect the same pixels in train mode; informs: batch norm and dropout differ there, and all is judged in eval."""
     changed = _largest(row, "differs_in_train_mode")
-    complaints = [f"{100 * changed:.0f} % of images are purified otherwise in train mode"] if changed else []
-    passed = "train and eval mode give the same pixels"
-    return conclude("modes agree", changed is not None, complaints, passed, gates=False)
+    said = [] if changed is None else [(_otherwise(changed, "in train mode"), changed > 0)]
+    return conclude("modes agree", said, NOT_PROBED, gates=False)
+
+
+def _otherwise(changed: float, where: str) -> str:
+    return f"{100 * changed:.0f} % of images are purified otherwise {where}"
 
 
 def _largest(row: Row, probe: str) -> float | None:
@@ -49,5 +53,6 @@ def attacks_run(board: Board, row: Row) -> Finding:
     """Expect no attack to raise: a defense that declares a gradient must have one, and answer queries."""
     judging = [column for column in row.cells if column.threat.judges]
     errors = {column.threat.word: row.cells[column].reason for column in judging if not row.cells[column].ok}
-    complaints = [f"{word}: {error}" for word, error in errors.items()]
-    return conclude("attacks run", bool(judging), complaints, "no attack raised an error")
+    said = [(f"{word}: {error}", True) for word, error in errors.items()]
+    said += [(f"{len(judging)} attacks ran without an error", False)] if judging and not errors else []
+    return conclude("attacks run", said, "nothing attacked it")

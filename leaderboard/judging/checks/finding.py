@@ -26,8 +26,22 @@ class Finding:
 Check = Callable[[Board, Row], Finding]
 
 
-def conclude(check: str, ran: bool, complaints: Sequence[str], passed: str, *, gates: bool = True) -> Finding:
-    """Return a check's finding: failed where there are complaints; ``passed`` is the evidence where there are none."""
-    if not ran:
-        return Finding(check, "not run", gates, "")
-    return Finding(check, "failed" if complaints else "passed", gates, "; ".join(complaints) or passed)
+Sentence = tuple[str, bool]
+"""What a check looked at, with its numbers, and whether that is a complaint."""
+QUOTED = 2
+"""Sentences that a passed check quotes."""
+
+
+def conclude(check: str, said: Sequence[Sentence], idle: str, *, gates: bool = True) -> Finding:
+    """Return a check's finding: failed where a sentence complains, passed where none does.
+
+    Not run where there are none; ``idle`` says why that may be.
+    """
+    if not said:
+        return Finding(check, "not run", gates, idle)
+    complaints = [sentence for sentence, complains in said if complains]
+    if complaints:
+        return Finding(check, "failed", gates, "; ".join(complaints))
+    quoted = [sentence for sentence, _ in said[:QUOTED]]
+    more = [f"and {len(said) - QUOTED} more"] if len(said) > QUOTED else []
+    return Finding(check, "passed", gates, "; ".join([*quoted, *more]))

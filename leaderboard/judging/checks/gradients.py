@@ -14,11 +14,13 @@ PLANTED, BY_CHANCE = 0.25, 0.25
 """Share of planted examples that an attack finds which works, and the share found by chance above which it says
 nothing."""
 
+NO_GRADIENT = "no attack followed a gradient, or the row is right no more often than by chance"
+
 
 def gradient_auditable(board: Board, row: Row) -> Finding:
     """Expect a gradient to audit: a defense that declares none is judged, and has no rank."""
-    complaints = [] if row.fits("differentiable") else ["it declares that it is not differentiable"]
-    return conclude("gradient auditable", True, complaints, "it declares a gradient")
+    declared = row.fits("differentiable")
+    return conclude("gradient auditable", [(f"it declares {'a' if declared else 'no'} gradient", not declared)], "")
 
 
 def gradients_exist(board: Board, row: Row) -> Finding:
@@ -29,14 +31,14 @@ def gradients_exist(board: Board, row: Row) -> Finding:
         if "zero_gradient_share" in probes:
             useless = float(probes["zero_gradient_share"]) + float(probes.get("non_finite_gradient_share", 0.0))
             shares[column.threat.word] = max(shares.get(column.threat.word, 0.0), useless)
-    complaints = [
-        f"{100 * useless:.0f} % of images have no {word} gradient"
+    said = [
+        (f"{100 * useless:.0f} % of images have no {word} gradient", useless > USELESS_GRADIENTS)
         for word, useless in shares.items()
-        if useless > USELESS_GRADIENTS
     ]
     alone = {column.threat.gradient for column in seeing(row)} == {"true"}
-    ran = bool(shares) and claims_something(row)
-    return conclude("gradients exist", ran, complaints, "images have gradients", gates=alone)
+    if not row.fits("differentiable"):
+        return conclude("gradients exist", [], "it declares none", gates=alone)
+    return conclude("gradients exist", said if claims_something(row) else [], NO_GRADIENT, gates=alone)
 
 
 def objective_improves(board: Board, row: Row) -> Finding:
@@ -52,13 +54,12 @@ def objective_improves(board: Board, row: Row) -> Finding:
         if column.traits.transfers and "objective_improved_share" in (probes := row.cells[column].probes)
     }
     low = {column: improved for column, improved in shares.items() if improved < CLIMBING}
-    complaints = [
-        f"{c.attack} ({c.threat.word}) at {c.eps:g} raises its loss on {100 * improved:.0f} % of images"
-        for c, improved in low.items()
+    said = [
+        (f"{c.attack} ({c.threat.word}) at {c.eps:g} raises its loss on {100 * improved:.0f} % of images", c in low)
+        for c, improved in shares.items()
     ]
     own = any(column.threat.gradient == "true" for column in low or shares) and row.fits("differentiable")
-    ran = bool(shares) and claims_something(row)
-    return conclude("the objective improves", ran, complaints, "attacks raise their loss", gates=own)
+    return conclude("the objective improves", said if claims_something(row) else [], NO_GRADIENT, gates=own)
 
 
 def planted_examples_are_found(board: Board, row: Row) -> Finding:
@@ -69,9 +70,9 @@ def planted_examples_are_found(board: Board, row: Row) -> Finding:
         if (probes := row.cells[column].probes).get("planted_by_chance_share", 1) <= BY_CHANCE
         and "planted_found_share" in probes
     }
-    complaints = [
-        f"{c.attack} ({c.threat.word}) at {c.eps:g} finds {100 * met:.0f} % of the planted examples"
+    said = [
+        (f"{c.attack} ({c.threat.word}) at {c.eps:g} finds {100 * met:.0f} % of the planted examples", met < PLANTED)
         for c, met in shares.items()
-        if met < PLANTED
     ]
-    return conclude("planted examples are found", bool(shares), complaints, "most planted examples are found")
+    idle = "none was planted: the purifier keeps too few, chance finds them, or no attack took the true gradient"
+    return conclude("planted examples are found", said, idle)

@@ -17,24 +17,24 @@ from purification_bench.leaderboard.judging.checks.evidence import (
     share,
     strongest,
 )
-from purification_bench.leaderboard.judging.checks.finding import Finding, conclude
+from purification_bench.leaderboard.judging.checks.finding import Finding, Sentence, conclude
 
 
 def seeing_helps(board: Board, row: Row) -> Finding:
     """Expect the best attack that sees the purifier not to be beaten by those that do not, or by noise."""
-    complaints, compared = [], False
+    said: list[Sentence] = []
     for eps in sorted({column.eps for column in seeing(row) if column.norm == "linf"}):
         best = strongest(row, (c for c in seeing(row) if c.eps == eps and c.norm == "linf"))
         rivals = [c for c in blind(row) if c.eps == eps and c.norm == "linf"]
-        compared = compared or bool(rivals)
-        complaints += [
-            f"at {eps:g} {rival.attack} ({rival.threat.word}) leaves {share(row, rival)}, the best attack that sees "
-            f"the purifier {share(row, best)}"
+        said += [
+            (
+                f"at {eps:g} {rival.attack} ({rival.threat.word}) leaves {share(row, rival)}, the best attack that "
+                f"sees the purifier {share(row, best)}",
+                leaves_more(row, best, rival),
+            )
             for rival in rivals
-            if leaves_more(row, best, rival)
         ]
-    passed = "no blind attack is stronger than those that see it"
-    return conclude("seeing the purifier helps", compared, complaints, passed)
+    return conclude("seeing the purifier helps", said, "no size was attacked by who sees the purifier and who does not")
 
 
 def each_gradient_helps(board: Board, row: Row) -> Finding:
@@ -49,31 +49,29 @@ def each_gradient_helps(board: Board, row: Row) -> Finding:
         rivals = [column for column in baseline if place(column)[1:] == where[1:]]
         if rivals:
             pairs.append((strongest(row, (c for c in required if place(c) == where)), strongest(row, rivals)))
-    complaints = [
-        f"at {best.eps:g} {best.attack} ({best.threat.word}) leaves {share(row, best)}, {rival.attack} "
-        f"without the purifier {share(row, rival)}"
+    said = [
+        (
+            f"at {best.eps:g} {best.attack} ({best.threat.word}) leaves {share(row, best)}, {rival.attack} "
+            f"without the purifier {share(row, rival)}",
+            leaves_more(row, best, rival),
+        )
         for best, rival in pairs
-        if leaves_more(row, best, rival)
     ]
-    passed = "each threat breaks what gray-box breaks"
-    return conclude("each gradient helps", bool(pairs), complaints, passed, gates=False)
+    return conclude("each gradient helps", said, "no size was attacked along a gradient and gray-box", gates=False)
 
 
 def gradients_beat_queries(board: Board, row: Row) -> Finding:
     """Expect gradients to find what queries of the same model find."""
-    complaints, compared = [], False
+    said: list[Sentence] = []
     for column in _without_gradient(row):
         rivals = [c for c in descending(row) if place(c)[1:] == place(column)[1:]]
         best, queried = robust_means(row, rivals), robust_means(row, [column])
         if best is None or queried is None:
             continue
-        compared = True
         n = min(len(best), len(queried))
-        if is_more(best[:n], queried[:n]):
-            left = f"leaves {100 * queried[:n].mean():.1f} %, gradients {100 * best[:n].mean():.1f} %"
-            complaints.append(f"at {column.eps:g} {column.attack} {left}")
-    passed = "no query attack is stronger than the gradient's"
-    return conclude("gradients beat queries", compared, complaints, passed)
+        left = f"leaves {100 * queried[:n].mean():.1f} %, gradients {100 * best[:n].mean():.1f} %"
+        said.append((f"at {column.eps:g} {column.attack} {left}", is_more(best[:n], queried[:n])))
+    return conclude("gradients beat queries", said, "no size was attacked by queries and along gradients")
 
 
 def _without_gradient(row: Row) -> list[Column]:
@@ -85,10 +83,11 @@ def noise_hides_nothing(board: Board, row: Row) -> Finding:
     free = [column for column in attacked(row) if column.threat.gradient == "true"]
     frozen = [column for column in attacked(row) if column.threat.gradient == "one draw"]
     pairs = [(a, b) for b, a in product(frozen, free) if (a.attack, a.eps) == (b.attack, b.eps)]
-    complaints = [
-        f"{a.attack} at {a.eps:g} leaves {share(row, a)}, with the randomness frozen {share(row, b)}"
+    said = [
+        (
+            f"{a.attack} at {a.eps:g} leaves {share(row, a)}, with the randomness frozen {share(row, b)}",
+            leaves_more(row, a, b),
+        )
         for a, b in pairs
-        if leaves_more(row, a, b)
     ]
-    passed = "frozen randomness changes little"
-    return conclude("noise hides nothing", bool(pairs), complaints, passed, gates=False)
+    return conclude("noise hides nothing", said, "its randomness was not frozen, or it has none", gates=False)

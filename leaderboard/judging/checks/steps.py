@@ -23,12 +23,14 @@ def iterative_beats_single_step(board: Board, row: Row) -> Finding:
     """Expect many steps to find at least what one step finds, with the same gradient."""
     single = [column for column in seeing(row) if column.traits.single_step]
     pairs = [(one, many) for one, many in product(single, descending(row)) if place(one) == place(many)]
-    complaints = [
-        f"at {one.eps:g} one step leaves {share(row, one)}, many steps {share(row, many)}"
+    said = [
+        (
+            f"at {one.eps:g} one step leaves {share(row, one)}, many steps {share(row, many)}",
+            leaves_more(row, many, one),
+        )
         for one, many in pairs
-        if leaves_more(row, many, one)
     ]
-    return conclude("iterative beats single-step", bool(pairs), complaints, "many steps break what one step breaks")
+    return conclude("iterative beats single-step", said, "no attack of one step beside one of many")
 
 
 def more_steps_change_little(board: Board, row: Row) -> Finding:
@@ -40,12 +42,15 @@ def more_steps_change_little(board: Board, row: Row) -> Finding:
         and few.attack_name == many.attack_name
         and 0 < 2 * _steps(row, few) == _steps(row, many)
     ]
-    complaints = [
-        f"{few.attack} ({few.threat.word}) at {few.eps:g} leaves {share(row, few)}, twice the steps {share(row, many)}"
+    said = [
+        (
+            f"{few.attack} ({few.threat.word}) at {few.eps:g} leaves {share(row, few)}, twice the steps "
+            f"{share(row, many)}",
+            leaves_more(row, few, many),
+        )
         for few, many in pairs
-        if leaves_more(row, few, many)
     ]
-    return conclude("more steps change little", bool(pairs), complaints, "twice the steps break few more", gates=False)
+    return conclude("more steps change little", said, "no attack ran with twice the steps of another", gates=False)
 
 
 def _steps(row: Row, column: Column) -> int:
@@ -61,24 +66,25 @@ def success_grows_with_eps(board: Board, row: Row) -> Finding:
         if (small.attack, small.threat, small.norm) == (large.attack, large.threat, large.norm)
         and small.eps < large.eps
     ]
-    complaints = [
-        f"{large.attack} ({large.threat.word}) leaves {share(row, small)} at {small.eps:g} and {share(row, large)} at "
-        f"{large.eps:g}"
+    said = [
+        (
+            f"{large.attack} ({large.threat.word}) leaves {share(row, small)} at {small.eps:g} and "
+            f"{share(row, large)} at {large.eps:g}",
+            leaves_more(row, large, small),
+        )
         for small, large in pairs
-        if leaves_more(row, large, small)
     ]
-    return conclude("success grows with eps", bool(pairs), complaints, "no attack finds less in a larger ball")
+    return conclude("success grows with eps", said, "no attack of many steps ran at two sizes")
 
 
 def the_whole_box_breaks_it(board: Board, row: Row) -> Finding:
     """Expect next to nothing to survive eps 1 under attacks that see the purifier: all images are within reach."""
     worst = robust_accuracy(row, [c for c in seeing(row) if c.norm == "linf" and c.eps == 1])
-    complaints = []
-    if worst is not None and worst.low > by_chance(row):
-        complaint = f"{100 * worst.value:.1f} % survive eps 1"
-        controls = [c for c in blind(row) if c.traits.control and c.norm == "linf" and c.eps == 1]
-        if controls:
-            best = strongest(row, controls)
-            complaint += f", where {best.attack}, which knows nothing, leaves {share(row, best)}"
-        complaints.append(complaint)
-    return conclude("the whole box breaks it", worst is not None, complaints, "next to nothing survives eps 1")
+    if worst is None:
+        return conclude("the whole box breaks it", [], "no attack that sees the purifier ran at eps 1")
+    sentence, survives = f"{100 * worst.value:.1f} % survive eps 1", worst.low > by_chance(row)
+    controls = [c for c in blind(row) if c.traits.control and c.norm == "linf" and c.eps == 1]
+    if controls and survives:
+        best = strongest(row, controls)
+        sentence += f", where {best.attack}, which knows nothing, leaves {share(row, best)}"
+    return conclude("the whole box breaks it", [(sentence, survives)], "")
