@@ -18,6 +18,12 @@ from purification_bench.leaderboard.showing.table import Table
 from purification_bench.leaderboard.showing.tables.accuracies import overview
 from purification_bench.leaderboard.showing.tables.standings import glance
 
+LEGEND = (
+    "Robust: what all attackers leave, who see the purifier or not.\n"
+    "Claimed: what those leave who do not know it. Verdict: what the audit finds.\n"
+    "Attack by attack: on the page, or here with --full."
+)
+
 
 class RunProgress:
     """A bar over all cells and one for the work in flight; on no terminal, one line for each cell.
@@ -96,6 +102,8 @@ def show_boards(console: Console, boards: Sequence[Board], *, full: bool) -> Non
             show(console, glance(board))
         if full or board.protocol != STANDARD:
             show_in_pieces(console, overview(board))
+    if not full and any(board.protocol == STANDARD for board in boards):
+        console.print(LEGEND, soft_wrap=True)
 
 
 def show_in_pieces(console: Console, table: Table) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-import traceback
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.faults import FAULTS, reason
 
 
 def load_plugin(path: str | Path) -> bool:
@@ -38,9 +38,9 @@ def load_plugin(path: str | Path) -> bool:
     except UserError:
         del sys.modules[name]
         raise
-    except (Exception, SystemExit) as error:
+    except FAULTS as error:
         del sys.modules[name]
-        raise UserError(f"plug-in {str(path)!r} does not import: {_one_line(error)}{_place(error, file)}") from error
+        raise UserError(f"plug-in {str(path)!r} does not import: {reason(error)}") from error
     return True
 
 
@@ -48,16 +48,6 @@ def load_point(kind: str, point: EntryPoint) -> type[Any]:
     """Import the class that an entry point names; raise ``UserError`` where it cannot be imported."""
     try:
         cls: type[Any] = point.load()
-    except (Exception, SystemExit) as error:
-        raise UserError(f"the {kind} plug-in {point.value!r} does not import: {_one_line(error)}") from error
+    except FAULTS as error:
+        raise UserError(f"the {kind} plug-in {point.value!r} does not import: {reason(error)}") from error
     return cls
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _place(error: BaseException, file: Path) -> str:
-    """Return the last line of a file that led to an error; empty where none did, as where the file does not parse."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
-    return f" (line {lines[-1]})" if lines else ""

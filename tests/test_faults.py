@@ -6,7 +6,7 @@ import json
 
 from conftest import SMALL_RUN
 
-from purification_bench.benchmark.run.faults import told
+from purification_bench.defenses.faults import told
 
 FAULTY = """
 from helper import strength
@@ -83,4 +83,4 @@ def test_a_plugin_that_does_not_import_names_its_line(bench, tmp_path):
     (tmp_path / "typo.py").write_text("import torch\n\ntorch.no_such_thing\n")
     status, _, err = bench("list", "defenses", "--plugin", "typo.py")
     assert status == 2 and err.count("\n") == 1
-    assert err.endswith("AttributeError: module 'torch' has no attribute 'no_such_thing' (line 3)\n")
+    assert err.endswith("AttributeError: module 'torch' has no attribute 'no_such_thing' (typo.py, line 3)\n")

@@ -11,7 +11,7 @@ from make_results import result
 from shown import rows
 
 from purification_bench.leaderboard.judging import audit
-from purification_bench.leaderboard.judging.aggregate import accuracy, area, gap, robust_accuracy, standing
+from purification_bench.leaderboard.judging.aggregate import accuracy, area, robust_accuracy, standing
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.results.verdicts import Verdicts
@@ -118,7 +118,7 @@ def test_smaller_sizes_count_in_the_headline():
     board, row = board_of(cell("pgd", 0.1, 20), cell("pgd", 0.3, 60), *blind, *others)
     assert robust_accuracy(row, board.headline(row, 0.1)).value == 0.2
     assert robust_accuracy(row, board.headline(row, 0.3)).value == 0.2
-    assert gap(board, row) == pytest.approx(0.9 - 0.2)
+    assert standing(board, row, 0.3).gap == pytest.approx(0.9 - 0.2)
     assert area(board, row) == pytest.approx(((0.95 + 0.2) / 2 * 0.1 + 0.2 * 0.2) / 0.3)
 
 

@@ -23,12 +23,6 @@ from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.failures import failures
 from purification_bench.leaderboard.showing.values import Count, Name, Value, text
 
-LEGEND = (
-    "Robust: what all attackers leave, who see the purifier or not.\n"
-    "Claimed: what those leave who do not know it. Verdict: what the audit finds.\n"
-    "Attack by attack: on that page, or here with --full."
-)
-
 
 def run(args: argparse.Namespace) -> int:
     """Run what ``args`` ask for. Status 1 if a cell failed."""
@@ -75,8 +69,6 @@ def report(screen: Console, store: Store, plan: Plan, outcome: Outcome, *, full:
     console.show_boards(screen, lay_out(result for result in store.results() if result.key in keys), full=full)
     written = pages.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
-    if not full:
-        screen.print(LEGEND, soft_wrap=True)
     failed = failures(outcome.failed)
     if failed:
         console.show(screen, failed)

@@ -25,7 +25,6 @@ from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.run import adversarial
 from purification_bench.benchmark.run.adversarial import AdversarialSet, Assault, Victim
 from purification_bench.benchmark.run.cells import AccuracyCell, Setting
-from purification_bench.benchmark.run.faults import FAULTS, told
 from purification_bench.benchmark.run.identity import attack_identity
 from purification_bench.benchmark.run.judge import Advance, Judge, Judgement
 from purification_bench.benchmark.run.made import CellResult, Made, result_of
@@ -33,6 +32,7 @@ from purification_bench.benchmark.run.progress import Progress
 from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.faults import FAULTS, told
 from purification_bench.leaderboard.results.canonical import digest
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.results.verdicts import Verdicts

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from purification_bench.attacks.seeding import seeded
-from purification_bench.benchmark.run.faults import FAULTS
 from purification_bench.benchmark.run.judge import Judge
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
+from purification_bench.defenses.faults import FAULTS
 
 IMAGES = 16
 """Images that the passes are made over."""

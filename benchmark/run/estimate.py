@@ -13,10 +13,10 @@ from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell, LatencyCell, Setting
 from purification_bench.benchmark.run.costs import Costs, asked_by, attacking, classifying, purifying
-from purification_bench.benchmark.run.faults import FAULTS
 from purification_bench.benchmark.run.latency import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP, WARM_UP_SECONDS
 from purification_bench.benchmark.run.units import AttackUnit, LatencyUnit, Unit, units_of
 from purification_bench.benchmark.run.workbench import Workbench
+from purification_bench.defenses.faults import FAULTS
 from purification_bench.defenses.spec import Spec
 
 TRIED_IMAGES, TRIES = 8, 3

@@ -20,12 +20,12 @@ from purification_bench.benchmark.assets.loading import find_classifier
 from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Judged, LatencyCell, Plan, Setting
 from purification_bench.benchmark.run.config import RunConfig
-from purification_bench.benchmark.run.faults import FAULTS, told
 from purification_bench.benchmark.run.identity import attack_identity, dataset_identity, identity
 from purification_bench.benchmark.run.override_tables import check_names
 from purification_bench.benchmark.run.planned_attacks import AttackPlanner
 from purification_bench.benchmark.run.planned_defenses import judged
 from purification_bench.defenses.errors import UserError, unknown_name
+from purification_bench.defenses.faults import FAULTS, reason
 from purification_bench.defenses.registry import Registry
 from purification_bench.defenses.spec import Spec
 
@@ -192,4 +192,4 @@ def plug_in(call: Callable[..., Any], *args: Any) -> Any:
         raise
     except FAULTS as error:
         what = getattr(args[0], "label", None) or getattr(call, "__qualname__", "plug-in")
-        raise UserError(f"{what}: {told(error).splitlines()[0]}") from error
+        raise UserError(f"{what}: {reason(error)}") from error

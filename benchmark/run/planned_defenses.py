@@ -11,10 +11,10 @@ from purification_bench.benchmark.assets.loading import find_defense
 from purification_bench.benchmark.registries import DEFENSES
 from purification_bench.benchmark.run.cells import Judged
 from purification_bench.benchmark.run.config import RunConfig
-from purification_bench.benchmark.run.faults import FAULTS
 from purification_bench.benchmark.run.identity import identity, training_of
 from purification_bench.defenses.base import Defense, decodes, relaxes
 from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.faults import FAULTS
 from purification_bench.defenses.spec import Spec
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from purification_bench.benchmark.run import latency
 from purification_bench.benchmark.run.cells import LatencyCell
-from purification_bench.benchmark.run.faults import FAULTS, told
 from purification_bench.benchmark.run.made import CellResult, Made, result_of
 from purification_bench.benchmark.run.progress import Progress
 from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench
 from purification_bench.defenses.base import Defense
+from purification_bench.defenses.faults import FAULTS, told
 
 
 def latencies(cells: tuple[LatencyCell, ...], workbench: Workbench, progress: Progress) -> Iterator[Made]:

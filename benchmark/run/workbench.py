@@ -20,13 +20,13 @@ from purification_bench.benchmark.environment import describe
 from purification_bench.benchmark.registries import DATASETS
 from purification_bench.benchmark.run import contract
 from purification_bench.benchmark.run.cells import AccuracyCell, Judged, Plan, Setting
-from purification_bench.benchmark.run.faults import FAULTS, told
 from purification_bench.benchmark.run.judge import Judge
 from purification_bench.benchmark.run.plan import plug_in
 from purification_bench.benchmark.run.progress import Progress
 from purification_bench.benchmark.run.units import Unit, defenses_of, setting_of
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.faults import FAULTS, told
 from purification_bench.defenses.spec import Spec
 from purification_bench.leaderboard.results.verdicts import Verdicts
 

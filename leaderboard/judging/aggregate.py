@@ -41,6 +41,16 @@ class Standing:
     robust: Estimate | None
     """The headline: under those and all that see the purifier, of this size or a smaller one."""
 
+    @property
+    def n(self) -> int | None:
+        """The images that the figures are of; None where there are none."""
+        return next((figure.n for figure in (self.clean, self.claimed, self.robust) if figure is not None), None)
+
+    @property
+    def gap(self) -> float | None:
+        """How much of what is claimed an attacker takes who sees the purifier."""
+        return self.claimed.value - self.robust.value if self.claimed and self.robust else None
+
 
 def accuracy(result: Result | None) -> Estimate | None:
     """Return the share of images classified right: under the result's attack, or clean where it has none."""
@@ -119,12 +129,6 @@ def area(board: Board, row: Row) -> float | None:
         return None
     values = [clean.value, *(estimate.value for estimate in worst if estimate)]
     return float(np.trapezoid(values, [0.0, *sizes]) / board.mark)
-
-
-def gap(board: Board, row: Row) -> float | None:
-    """Return how much of the claimed worst case at the mark an attacker takes who sees the purifier."""
-    at = standing(board, row, board.mark)
-    return at.claimed.value - at.robust.value if at.claimed and at.robust else None
 
 
 def votes(row: Row, column: Column) -> tuple[float, float, float] | None:

@@ -10,6 +10,7 @@ from purification_bench.leaderboard.judging.checks.control import attacks_work_a
 from purification_bench.leaderboard.judging.checks.evidence import by_chance
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
+from purification_bench.leaderboard.judging.statistics import Estimate
 
 FEWEST = 50
 """Images below which a row has no rank: the interval of a share of 49 images is up to 27 points wide."""
@@ -30,11 +31,16 @@ def verdict(board: Board, row: Row) -> str:
         return "not judged: an attack is missing"
     if not shown_to_work(board, row):
         return "not judged: nothing shows that the attacks work"
-    if worst.low <= by_chance(row):
+    return _judged(worst, by_chance(row))
+
+
+def _judged(worst: Estimate, chance: float) -> str:
+    """Return what a headline is worth that nothing is said against."""
+    if worst.value <= chance:
         return "not robust: no better than chance"
-    if worst.n < FEWEST:
-        return f"stands, on {worst.n} images: too few for a rank"
-    return "stands"
+    if worst.low <= chance:
+        return f"not shown to be better than chance, on {worst.n} images"
+    return "stands" if worst.n >= FEWEST else f"stands, on {worst.n} images: too few for a rank"
 
 
 def stands(board: Board, row: Row) -> bool:

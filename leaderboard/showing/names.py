@@ -10,8 +10,8 @@ def shortened(labels: Iterable[str]) -> Mapping[str, str]:
 
     A name that is there once needs no options; of several, those that all of them share are left out.
 
-    >>> list(shortened(["cae", "gan[restarts=10,steps=25]", "gan[restarts=10,steps=200]", "puvae[stride=2]"]).values())
-    ['cae', 'gan[steps=25]', 'gan[steps=200]', 'puvae']
+    >>> list(shortened(["one", "two[a=1,b=2]", "two[a=1,b=3]", "three[c=4]"]).values())
+    ['one', 'two[b=2]', 'two[b=3]', 'three']
     """
     alike: dict[str, list[str]] = {}
     for label in labels:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from purification_bench.leaderboard.judging import aggregate, audit
-from purification_bench.leaderboard.judging.aggregate import Standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.showing import threats
 from purification_bench.leaderboard.showing.names import shortened
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.cost import end_to_end
-from purification_bench.leaderboard.showing.tables.counts import span
 from purification_bench.leaderboard.showing.tables.origin import trained_on
 from purification_bench.leaderboard.showing.values import (
     Count,
+    Counts,
     Name,
     Points,
     Share,
@@ -59,13 +58,9 @@ def _glimpse(board: Board, rank: int | None, row: Row, name: str) -> list[Value]
         known(at.robust),
         known(claimed),
         end_to_end(row)[0],
-        _images(at),
+        known(None if at.n is None else Counts(at.n, at.n)),
         text(audit.verdict(board, row)),
     ]
-
-
-def _images(at: Standing) -> Value:
-    return span([figure.n for figure in (at.clean, at.claimed, at.robust) if figure is not None])
 
 
 def ranked(board: Board) -> list[tuple[int | None, Row]]:
@@ -94,15 +89,10 @@ def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
         known(at.clean),
         *headline,
         known(at.claimed),
-        *([_gap(board, row)] if board.adaptive else []),
+        *([known(None if at.gap is None else Points(at.gap))] if board.adaptive else []),
         *end_to_end(row),
-        _images(at),
+        known(None if at.n is None else Counts(at.n, at.n)),
     ]
-
-
-def _gap(board: Board, row: Row) -> Value:
-    gap = aggregate.gap(board, row)
-    return known(None if gap is None else Points(gap))
 
 
 def _claim(board: Board) -> Text:

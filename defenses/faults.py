@@ -13,12 +13,17 @@ LONGEST = 200
 """Characters of a row's reason; the lines below it hold the whole message."""
 FRAMES = 10
 """Frames of a traceback that are kept, the innermost."""
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 NOT_THEIRS = (
     *(ROOT / folder for folder in ("attacks", "benchmark", "defenses", "leaderboard")),
     *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")),
 )
 """Where code lies that a plug-in's author did not write."""
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what is told of an exception."""
+    return told(error).splitlines()[0]
 
 
 def told(error: BaseException, when: str = "") -> str:
@@ -35,9 +40,10 @@ def told(error: BaseException, when: str = "") -> str:
 
 def _place(frames: list[traceback.FrameSummary]) -> str:
     """Name the innermost line that a plug-in's author wrote; of our own code nothing is said."""
-    theirs = [frame for frame in frames if not _is_known(Path(frame.filename).resolve())]
+    theirs = [frame for frame in frames if not _is_known(frame.filename)]
     return f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
 
 
-def _is_known(file: Path) -> bool:
-    return any(file.is_relative_to(folder) for folder in NOT_THEIRS)
+def _is_known(name: str) -> bool:
+    generated = name.startswith("<")  # as <frozen importlib._bootstrap>
+    return generated or any(Path(name).resolve().is_relative_to(folder) for folder in NOT_THEIRS)
