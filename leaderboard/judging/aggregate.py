@@ -120,9 +120,7 @@ def area(board: Board, row: Row) -> float | None:
 
     Over the sizes that all rows with a headline share: another grid would give another area.
     """
-    grids = [set(board.adaptive_sizes(other)) for other in board.rows.values()]
-    shared = set.intersection(set(board.adaptive_sizes(row)), *(grid for grid in grids if board.mark in grid))
-    sizes = sorted(eps for eps in shared if eps <= board.mark)
+    sizes = sorted(eps for eps in board.shared_sizes if eps <= board.mark)
     clean = standing(board, row, board.mark).clean
     worst = [standing(board, row, eps).robust for eps in sizes]
     if clean is None or not sizes or sizes[-1] != board.mark or any(estimate is None for estimate in worst):

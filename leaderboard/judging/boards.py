@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from purification_bench.leaderboard.results.declared import AttackTraits, Gradient, Threat
 from purification_bench.leaderboard.results.result import STANDARD, Result, place
@@ -42,7 +43,7 @@ class Column:
 
 @dataclass
 class Row:
-    """One defense's results on a board."""
+    """One defense's results on a board: ``layout`` fills it, and nothing is added afterwards."""
 
     defense: str
     clean: Result | None = None
@@ -67,7 +68,7 @@ class Row:
         """Say whether a fact that something asks of the defense is true of it; True where nothing is asked."""
         return fact is None or bool(self.newest.facts.get(fact))
 
-    @property
+    @cached_property
     def newest(self) -> Result:
         """The row's last result (neither an error nor a latency, if there is another): what it now says of itself."""
         known = (r for r in (self.clean, *self.cells.values(), self.latency, *self.errors) if r is not None)
@@ -102,7 +103,7 @@ class Board:
         """The attacks of the board, each with its threat, in the order of its columns."""
         return list(dict.fromkeys((column.attack, column.threat) for column in self.columns))
 
-    @property
+    @cached_property
     def threats(self) -> list[Threat]:
         """The threats of the board, the baseline first."""
         return list(dict.fromkeys(column.threat for column in self.columns))
@@ -153,6 +154,13 @@ class Board:
         """Return the Linf sizes at which an attacker who sees a row's purifier was let loose."""
         sizes = {c.eps for c in self.columns if c.norm == "linf"}
         return sorted(eps for eps in sizes if self.headline(row, eps))
+
+    @cached_property
+    def shared_sizes(self) -> set[float]:
+        """The sizes that all rows with a headline at the mark have one at; empty where none has."""
+        grids = [set(self.adaptive_sizes(row)) for row in self.rows.values()]
+        there = [grid for grid in grids if self.mark in grid]
+        return set.intersection(*there) if there else set()
 
 
 def _is_among(threat: Threat, threats: Sequence[Threat]) -> bool:
