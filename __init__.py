@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from purification_bench.attacks.base import Attack as Attack
     from purification_bench.attacks.registry import register_attack as register_attack
+    from purification_bench.benchmark.api import defended as defended
+    from purification_bench.benchmark.api import evaluate as evaluate
+    from purification_bench.benchmark.api import load as load
+    from purification_bench.benchmark.api import load_classifier as load_classifier
+    from purification_bench.benchmark.api import load_defense as load_defense
+    from purification_bench.benchmark.api import run as run
     from purification_bench.benchmark.assets.classifiers import Classifier as Classifier
     from purification_bench.benchmark.assets.data import ImageDataset as ImageDataset
     from purification_bench.benchmark.assets.data import Images as Images
@@ -19,19 +25,31 @@ if TYPE_CHECKING:
     from purification_bench.benchmark.registries import register_dataset as register_dataset
     from purification_bench.defenses.base import DefendedClassifier as DefendedClassifier
     from purification_bench.defenses.base import Defense as Defense
+    from purification_bench.defenses.errors import UserError as UserError
     from purification_bench.defenses.registry import register_defense as register_defense
+    from purification_bench.leaderboard.showing.evaluation import Evaluation as Evaluation
+    from purification_bench.leaderboard.showing.evaluation import Results as Results
 
 _PLACES = {
     "Attack": "attacks.base",
     "Classifier": "benchmark.assets.classifiers",
     "DefendedClassifier": "defenses.base",
     "Defense": "defenses.base",
+    "Evaluation": "leaderboard.showing.evaluation",
     "ImageDataset": "benchmark.assets.data",
     "Images": "benchmark.assets.data",
+    "Results": "leaderboard.showing.evaluation",
+    "UserError": "defenses.errors",
+    "defended": "benchmark.api",
+    "evaluate": "benchmark.api",
+    "load": "benchmark.api",
+    "load_classifier": "benchmark.api",
+    "load_defense": "benchmark.api",
     "register_attack": "attacks.registry",
     "register_classifier": "benchmark.registries",
     "register_dataset": "benchmark.registries",
     "register_defense": "defenses.registry",
+    "run": "benchmark.api",
 }
 __all__ = list(_PLACES)
 

@@ -55,9 +55,21 @@ def run(
     quiet = contextlib.redirect_stdout(io.StringIO())
     with eval_mode(model), quiet, torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         seen = (model, x, y) if samples == 1 else _tied(model, samples, seeds[0], x, y)
-        attacked = _at_each_size(attack, *seen, sizes, seeds)
+        with _no_gradient_told():
+            attacked = _at_each_size(attack, *seen, sizes, seeds)
     of_first_copy = (x_adv.detach()[: len(x)] for x_adv in attacked)
     return [_checked(attack, x, x_adv, eps, box) for x_adv, eps in zip(of_first_copy, sizes, strict=True)]
+
+
+@contextlib.contextmanager
+def _no_gradient_told() -> Iterator[None]:
+    """Say of a model that gives no gradient what its author can do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        raise AttackError("purify gives no gradient: a defense without one declares differentiable = False") from error
 
 
 def _at_each_size(

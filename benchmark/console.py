@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -44,7 +45,7 @@ class RunProgress:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        self._bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bars = Progress(*columns, console=console, transient=True, disable=not has_bars(console))
         self._cells = self._bars.add_task("cells", total=total)
 
     def __enter__(self) -> RunProgress:
@@ -67,7 +68,7 @@ class RunProgress:
         """Advance the bar over all cells, or print the cell where there is no terminal."""
         self._done += 1
         self._bars.advance(self._cells, 1)
-        if not self.console.is_terminal:
+        if not has_bars(self.console):
             threat = result.declared.threat
             attacked = f"{result.attack} {result.eps:g} ({threat.word})" if threat else "clean"
             what = "latency" if result.kind == "latency" else attacked
@@ -78,6 +79,11 @@ class RunProgress:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if self.debug and not result.ok:
             self.console.print(result.error, markup=False, highlight=False, soft_wrap=True)
+
+
+def has_bars(console: Console) -> bool:
+    """Say whether bars can be drawn: on a terminal, and in a notebook that has ipywidgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
 def warn(warnings: Iterable[str]) -> None:

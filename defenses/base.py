@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from purification_bench.defenses.context import FitContext
@@ -69,7 +70,10 @@ class Defense(nn.Module):
 
 
 class DefendedClassifier(nn.Module):
-    """A classifier behind a purifier: ``classifier(defense.purify(x))``. Any attack library can attack it as it is."""
+    """A classifier behind a purifier: ``classifier(defense.purify(x))``. Any attack library can attack it as it is.
+
+    Backward passes follow the purifier's own gradient; where it declares that it has none of use, its ``surrogate``'s.
+    """
 
     def __init__(self, classifier: nn.Module, defense: Defense) -> None:
         super().__init__()
@@ -78,8 +82,23 @@ class DefendedClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``(N, K)`` for images ``(N, C, H, W)`` in [0, 1]."""
-        logits: Tensor = self.classifier(self.defense.purify(x))
+        purified = self.defense.purify(x)
+        if x.requires_grad and not self.defense.differentiable:
+            purified = _Replaced.apply(self.defense.surrogate(x), purified)
+        logits: Tensor = self.classifier(purified)
         return logits
+
+
+class _Replaced(torch.autograd.Function):
+    """The second of two tensors, with the gradient of the first."""
+
+    @staticmethod
+    def forward(ctx: Any, differentiated: Tensor, shown: Tensor) -> Tensor:
+        return shown.detach().clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
 
 
 def is_trained(cls: type[Defense]) -> bool:

@@ -11,8 +11,9 @@ from torch import nn
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.errors import UserError
 
-_DECLARED = [name for name in vars(Defense) if not name.startswith("_") and name != "forward"]
-_FLAGS = [name for name in _DECLARED if not callable(vars(Defense)[name])]
+DECLARED = [name for name in vars(Defense) if not name.startswith("_") and name != "forward"]
+"""What a defense may define."""
+_FLAGS = [name for name in DECLARED if not callable(vars(Defense)[name])]
 
 
 class Holder(Defense):
@@ -25,7 +26,7 @@ class Holder(Defense):
         self.held = self.plain(**options)
 
 
-class _Forwarded:
+class Forwarded:
     """An attribute of a holder: asked of the plain class or, by an instance, of the object that it holds."""
 
     def __init__(self, name: str) -> None:
@@ -53,8 +54,8 @@ def as_defense_class(cls: type[Any]) -> type[Defense]:
         raise UserError(f"defense class {cls.__qualname__!r} defines no purify(x)")
     if hasattr(cls, "fit") and not issubclass(cls, nn.Module):
         raise UserError(f"defense class {cls.__qualname__!r} defines fit: derive it from Defense, which keeps weights")
-    own = {name for name in _DECLARED if hasattr(cls, name)}
-    body: dict[str, Any] = {name: _Forwarded(name) for name in {*_FLAGS, *own}}
+    own = {name for name in DECLARED if hasattr(cls, name)}
+    body: dict[str, Any] = {name: Forwarded(name) for name in {*_FLAGS, *own}}
     body |= {"plain": cls, "__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
     if cls.__init__ is not object.__init__:
         body["__init__"] = _constructor(cls)

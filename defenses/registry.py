@@ -6,11 +6,12 @@ milliseconds and needs no torch. A plug-in is found by entry point, or in a file
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -59,14 +60,26 @@ class Registry:
         def enter(cls: C) -> C:
             known, builtin = self._registered.get(name), self._builtins.get(name)
             if builtin and builtin.module != cls.__module__:
-                raise self._twice(name, str(builtin.module), cls.__module__)
-            if known is not None and known is not cls:
-                raise self._twice(name, known.__module__, cls.__module__)
-            if known is None:
+                raise self._twice(name, str(builtin.module), _file_of(cls))
+            again = known is not None and _is_again(known, cls)
+            if known is not None and known is not cls and not again:
+                raise self._twice(name, _file_of(known), _file_of(cls))
+            if known is None or again:
                 self._registered[name], self._classes[name] = cls, self.admitted(cls)
             return cls
 
         return enter
+
+    @contextlib.contextmanager
+    def lent(self, name: str, cls: type[Any]) -> Iterator[None]:
+        """Know a class under ``name`` for a while; raise ``UserError`` where the name is taken."""
+        if name in self.names():
+            raise UserError(f"there is a {self.kind} {name!r} already: give this one another name")
+        self._classes[name] = cls
+        try:
+            yield
+        finally:
+            del self._classes[name]
 
     def admitted(self, cls: type[Any]) -> type[Any]:
         """Return what is entered for a class that is registered: the class itself."""
@@ -131,7 +144,10 @@ class Registry:
         None for a built-in, whose ``version`` speaks for it.
         """
         cls = self.get(name)
-        return None if name in self._builtins else digest_of_source(cls)
+        if name in self._builtins:
+            return None
+        digest: str = getattr(cls, "source_digest", None) or digest_of_source(cls)
+        return digest
 
     @functools.cached_property
     def _builtins(self) -> dict[str, Entry]:
@@ -163,6 +179,11 @@ class DefenseRegistry(Registry):
         """Return the options that the class says a row's name must hold."""
         shown: frozenset[str] = cls.shown_options
         return shown
+
+
+def _is_again(known: type[Any], cls: type[Any]) -> bool:
+    """Say whether a class is one that a notebook's cell, run again, has defined anew."""
+    return cls.__module__ == "__main__" and (known.__module__, known.__qualname__) == ("__main__", cls.__qualname__)
 
 
 def _file_of(cls: type[Any]) -> str:

@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
 FIRST_NAMES = {b"purification_bench.benchmark.assets.loading": b"benchmark.models", b"purification_bench.": b""}
@@ -48,16 +49,35 @@ def first_line(doc: str | None) -> str:
     return (doc or "").strip().split("\n")[0]
 
 
-def digest_of_source(cls: type[Any]) -> str | None:
-    """Return the SHA-256 of the file that a class is defined in; None where there is no such file.
+def digest_of_source(cls: type[Any]) -> str:
+    """Return the SHA-256 of the file that a class is defined in; of its code alone where there is no such file.
 
     Our modules are read under the names that they had when the first results were stored: a new name makes no new
     results.
     """
-    file = inspect.getsourcefile(cls)
+    try:
+        file = inspect.getsourcefile(cls)
+    except TypeError:  # defined in a notebook
+        file = None
     if file is None:
-        return None
+        return digest_of_code(cls)
     source = Path(file).read_bytes()
     for name, first in FIRST_NAMES.items():
         source = source.replace(name, first)
     return hashlib.sha256(source).hexdigest()
+
+
+def digest_of_code(given: Any) -> str:
+    """Return the SHA-256 of a function's, a class's or an object's own instructions and constants."""
+    body = getattr(given, "__code__", None)
+    functions = [body] if body else [f.__code__ for f in vars(_class(given)).values() if inspect.isfunction(f)]
+    return hashlib.sha256("\n".join(map(_instructions, functions)).encode()).hexdigest()
+
+
+def _class(given: Any) -> type[Any]:
+    return given if isinstance(given, type) else type(given)
+
+
+def _instructions(code: CodeType) -> str:
+    constants = [_instructions(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"

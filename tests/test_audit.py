@@ -200,7 +200,7 @@ def test_what_declares_no_gradient_has_no_rank():
     (board,) = lay_out(results)
     assert gradients.gradient_auditable(board, board.rows["it"]).state == "failed"
     assert [(rank, row.defense) for rank, row in ranked(board)] == [(1, "none"), (None, "it")]
-    assert audit.verdict(board, board.rows["it"]) == "flagged: gradient auditable"
+    assert audit.verdict(board, board.rows["it"]) == "fails 'gradient auditable'"
 
 
 def test_a_surrogate_that_does_not_climb_accuses_no_defense():
@@ -260,7 +260,7 @@ def test_the_tables_say_what_was_found():
     assert "iterative beats single-step" in row[1]
     assert "one step leaves 40.0 %, many steps 60.0 %" in note(audits.checks(board))
     (verdict,) = rows(audits.verdicts(board))
-    assert verdict[1].startswith("flagged: iterative beats single-step")
+    assert verdict[1].startswith("fails 'iterative beats single-step'")
 
 
 def test_without_an_attacker_who_sees_it_there_is_nothing_to_audit():

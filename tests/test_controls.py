@@ -86,7 +86,7 @@ def test_a_constant_image_is_not_robust_and_not_accused(audited):
 
 @pytest.mark.parametrize("name", ["honest_nearest", "binarize"])
 def test_what_declares_no_gradient_is_listed_without_a_rank(name, audited):
-    assert audited[name]["verdict"] == "flagged: gradient auditable"
+    assert audited[name]["verdict"] == "fails 'gradient auditable'"
 
 
 def test_what_is_robust_stands_without_a_flag(tmp_path_factory):

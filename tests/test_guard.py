@@ -136,3 +136,14 @@ def test_what_an_attack_does_to_its_input_does_not_reach_ours(classifier, batch)
     kept = batch[0].clone()
     run(Returns(lambda x: x.clamp_(max=0.95)), classifier, *batch)
     assert torch.equal(batch[0], kept)
+
+
+def test_a_model_without_a_gradient_is_told_what_to_declare(shapes):
+    (x, y), classifier = shapes
+
+    class Rounded(nn.Module):
+        def forward(self, x):
+            return classifier((x > 0.5).float())
+
+    with pytest.raises(guard.AttackError, match="declares differentiable = False"):
+        guard.run(ATTACKS.create("fgsm"), Rounded(), x, y, [0.1], [0])

@@ -1,7 +1,8 @@
-"""README's promises: its defense runs as it stands, its commands and links exist."""
+"""README's promises: its Python runs as it stands, its commands and links exist; and so does the notebook."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -13,7 +14,9 @@ from purification_bench.benchmark import cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-(PLUGIN,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+API, PLUGIN = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+NOTEBOOK = json.loads((ROOT / "docs" / "quickstart.ipynb").read_text())
+CELLS = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
 COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if re.match(r"bench \w+", line)]
 
 
@@ -27,6 +30,24 @@ def test_the_defense_of_the_readme_is_short_and_runs(bench, tmp_path):
     )  # fmt: skip
     assert status == 0
     assert "blur[size=5]" in out
+
+
+def on_few_images(code):
+    """The same on fewer images: what it comes to is not looked at here."""
+    assert "n=50" in code
+    return code.replace("n=50", "n=6")
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    exec(on_few_images(API), {})
+    assert "verdict" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_notebook_runs():
+    exec(on_few_images("\n".join(CELLS)), {})
+    for word in ("evaluate", "headline", "frame", "audit", "plot", "defended"):
+        assert word in "".join(CELLS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

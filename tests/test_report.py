@@ -108,7 +108,7 @@ def test_export_reads_back(ending, read, large_store, bench, tmp_path):
     table = read(file)
     assert len(table) == 500
     row = table[(table.defense == "defense1") & (table.attack == "fgsm") & (table.eps == 0.3)].iloc[0]
-    assert row.accuracy_low < row.accuracy < row.accuracy_high
+    assert row.low < row.accuracy < row.high
     assert (row.n, row.threat, row.knowledge, row.device_name) == (
         1000,
         "graybox",

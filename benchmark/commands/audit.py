@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 
 from purification_bench.benchmark import console
+from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
-from purification_bench.benchmark.commands.setup import planned
-from purification_bench.benchmark.run import config, driver
+from purification_bench.benchmark.run import config, session
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard import pages
@@ -38,18 +38,16 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--json {args.json!r} cannot be written: there is no such folder")
     if args.out:
         refuse_foreign(Store(args.out), "audit")
-    setup = planned(asked, args)
-    workbench = setup.workbench(args)
+    begun = session.begin(asked, places(args))
+    console.warn(begun.plan.warnings)
     with ExitStack() as stack:
         folder = args.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = Store(folder)
-        store.prepare()
         # Attacks run with sys.stdout redirected: the screen must keep the real one.
         watched = Console(file=sys.stderr)
-        with console.RunProgress(watched, len(driver.missing_cells(setup.plan, store)), debug=args.debug) as progress:
-            driver.execute(setup.plan, store, workbench, progress)
-        keys = {cell.key for cell in setup.plan.cells}
-        judged = lay_out(result for result in store.results() if result.key in keys)
+        with console.RunProgress(watched, begun.todo(store), debug=args.debug) as progress:
+            begun.execute(store, progress)
+        judged = lay_out(begun.results(store))
         if args.out:
             store.record_command(command_line("audit", args, args.defenses))
             pages.write(store)

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from purification_bench.benchmark import console, reproduction
 from purification_bench.benchmark.assets.zoo import MissingWeightsError
+from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
-from purification_bench.benchmark.commands.setup import Setup
 from purification_bench.benchmark.environment import describe, pick_device
 from purification_bench.benchmark.reproduction import PARTS, Part
 from purification_bench.benchmark.run import driver
@@ -21,6 +21,7 @@ from purification_bench.benchmark.run.cells import Cell, Plan
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.driver import Outcome
 from purification_bench.benchmark.run.plan import plan
+from purification_bench.benchmark.run.session import Session
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard.judging.layout import lay_out
@@ -42,22 +43,21 @@ def run(args: argparse.Namespace) -> int:
     refuse_foreign(store, "reproduce")
     device = pick_device(args.device or "auto")
     machine = describe(device)
-    setup = Setup(planned_tables(args, wanted, device, machine), device, machine)
-    missing = driver.missing_cells(setup.plan, store)
+    begun = Session(planned_tables(args, wanted, device, machine), device, machine, places(args))
+    missing = driver.missing_cells(begun.plan, store)
     if args.dry_run:
         console.tell_set_aside(store)
-        spent = setup.estimated(missing, store, args)
-        print(f"{len(missing)} of {len(setup.plan.cells)} cells to compute on {device.type}, about {spent}.")
+        spent = begun.estimated(missing, store)
+        print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {device.type}, about {spent}.")
         return 0
-    workbench = setup.workbench(args)
+    workbench = begun.workbench()
     store.prepare()
     if missing or args.force:
         store.record_command(command_line("reproduce", args))
     screen = Console(file=sys.stdout)
     try:
-        todo = len(setup.plan.cells if args.force else missing)
-        with console.RunProgress(screen, todo, debug=args.debug) as progress:
-            outcome = driver.execute(setup.plan, store, workbench, progress, force=args.force)
+        with console.RunProgress(screen, begun.todo(store, force=args.force), debug=args.debug) as progress:
+            outcome = begun.execute(store, progress, workbench, force=args.force)
     finally:
         console.tell_set_aside(store)
     return _show(screen, store, wanted, outcome)

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from purification_bench.benchmark import console
+from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
-from purification_bench.benchmark.commands.setup import Setup, planned
-from purification_bench.benchmark.run import config, driver
-from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Plan
+from purification_bench.benchmark.run import config, driver, session
+from purification_bench.benchmark.run.cells import AccuracyCell, Cell
 from purification_bench.benchmark.run.driver import Outcome
+from purification_bench.benchmark.run.session import Session
 from purification_bench.benchmark.run.units import AttackUnit, units_of
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard import pages
@@ -27,23 +28,21 @@ from purification_bench.leaderboard.showing.values import Count, Name, Value, te
 def run(args: argparse.Namespace) -> int:
     """Run what ``args`` ask for. Status 1 if a cell failed."""
     store = Store(args.out)
-    setup = planned(configured(args), args)
+    begun = session.begin(configured(args), places(args))
+    console.warn(begun.plan.warnings)
     refuse_foreign(store, "run")
     if args.dry_run:
-        return _dry_run(setup, store, args)
-    workbench = setup.workbench(args)
-    store.prepare()
-    todo = len(setup.plan.cells) if args.force else len(driver.missing_cells(setup.plan, store))
+        return _dry_run(begun, store)
     # Attacks run with sys.stdout redirected: the screen must keep the real one.
     screen = Console(file=sys.stdout)
     try:
-        with console.RunProgress(screen, todo, debug=args.debug) as progress:
-            outcome = driver.execute(setup.plan, store, workbench, progress, force=args.force)
+        with console.RunProgress(screen, begun.todo(store, force=args.force), debug=args.debug) as progress:
+            outcome = begun.execute(store, progress, force=args.force)
     finally:
         console.tell_set_aside(store)
     if outcome.computed:
         store.record_command(command_line("run", args))
-    return report(screen, store, setup.plan, outcome, full=args.full)
+    return report(screen, store, begun, outcome, full=args.full)
 
 
 def configured(args: argparse.Namespace) -> config.RunConfig:
@@ -63,10 +62,9 @@ def configured(args: argparse.Namespace) -> config.RunConfig:
     return config.load(args.preset, args.config, given)
 
 
-def report(screen: Console, store: Store, plan: Plan, outcome: Outcome, *, full: bool) -> int:
+def report(screen: Console, store: Store, begun: Session, outcome: Outcome, *, full: bool) -> int:
     """Show what a plan came to (``full``: attack by attack) and write the page. Status 1 if a cell failed."""
-    keys = {cell.key for cell in plan.cells}
-    console.show_boards(screen, lay_out(result for result in store.results() if result.key in keys), full=full)
+    console.show_boards(screen, lay_out(begun.results(store)), full=full)
     written = pages.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
     failed = failures(outcome.failed)
@@ -75,11 +73,11 @@ def report(screen: Console, store: Store, plan: Plan, outcome: Outcome, *, full:
     return 1 if failed else 0
 
 
-def _dry_run(setup: Setup, store: Store, args: argparse.Namespace) -> int:
-    missing = driver.missing_cells(setup.plan, store)
+def _dry_run(begun: Session, store: Store) -> int:
+    missing = driver.missing_cells(begun.plan, store)
     due = {cell.key for cell in missing}
     rows: dict[tuple[str, str, int], list[Cell]] = {}
-    for cell in setup.plan.cells:
+    for cell in begun.plan.cells:
         place = cell.setting.where, cell.defense.spec.label, cell.setting.n
         rows.setdefault(place, []).append(cell)
     body: list[list[Value]] = [
@@ -88,12 +86,12 @@ def _dry_run(setup: Setup, store: Store, args: argparse.Namespace) -> int:
     ]
     headings = [*words("where", "defense"), *figures("n", "cells", "to compute")]
     console.show(Console(), Table("Would run", headings, body))
-    attacked = [unit for unit in units_of(setup.plan.cells) if isinstance(unit, AttackUnit)]
+    attacked = [unit for unit in units_of(begun.plan.cells) if isinstance(unit, AttackUnit)]
     for line in dict.fromkeys(_described(unit.cells) for unit in attacked):
         print(line)
     console.tell_set_aside(store)
-    spent = setup.estimated(missing, store, args)
-    print(f"{len(missing)} of {len(setup.plan.cells)} cells to compute on {setup.device.type}, about {spent}.")
+    spent = begun.estimated(missing, store)
+    print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {begun.device.type}, about {spent}.")
     return 0
 
 

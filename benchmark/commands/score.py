@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from rich.console import Console
 
 from purification_bench.attacks import guard
 from purification_bench.attacks.submitted import Submission, Submitted
 from purification_bench.benchmark import console
+from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
 from purification_bench.benchmark.commands.run import report
-from purification_bench.benchmark.commands.setup import planned
 from purification_bench.benchmark.registries import DATASETS
-from purification_bench.benchmark.run import config, driver
+from purification_bench.benchmark.run import config, session
 from purification_bench.benchmark.run.cells import Plan
 from purification_bench.benchmark.run.plan import with_submission
 from purification_bench.benchmark.run.workbench import Workbench
@@ -40,17 +41,17 @@ def run(args: argparse.Namespace) -> int:
         "latency": False,
         "threats": ["graybox"],
     }
-    setup = planned(config.load("quick", None, flags), args)
-    workbench = setup.workbench(args)
-    attack = _checked(submission, setup.plan, workbench)
-    plan = with_submission(setup.plan, attack.spec, attack.norm, submission.eps, args.file)
-    store.prepare()
+    clean = session.begin(config.load("quick", None, flags), places(args))
+    console.warn(clean.plan.warnings)
+    workbench = clean.workbench()
+    attack = _checked(submission, clean.plan, workbench)
+    begun = replace(clean, plan=with_submission(clean.plan, attack.spec, attack.norm, submission.eps, args.file))
     screen = Console(file=sys.stdout)
-    with console.RunProgress(screen, len(driver.missing_cells(plan, store)), debug=args.debug) as progress:
-        outcome = driver.execute(plan, store, workbench, progress)
+    with console.RunProgress(screen, begun.todo(store), debug=args.debug) as progress:
+        outcome = begun.execute(store, progress, workbench)
     if outcome.computed:
         store.record_command(command_line("score", args, args.file))
-    return report(screen, store, plan, outcome, full=True)
+    return report(screen, store, begun, outcome, full=True)
 
 
 def _checked(submission: Submission, plan: Plan, workbench: Workbench) -> Submitted:

@@ -119,12 +119,12 @@ GONE = {
 """What says today what tables of these names said."""
 
 
-def load(preset: str | None, file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
-    """Merge preset, file and flags (those that are not None) and check every key and value."""
+def load(preset: str | None, file: Path | None, flags: Mapping[str, Any], said_by: str = "command line") -> RunConfig:
+    """Merge preset, file and flags (those that are not None, as ``said_by`` gives them); check every key and value."""
     name = preset or presets.DEFAULT
     read = [(f"preset {name}", presets.read(name))]
     read += [(str(file), presets.read_file(file))] if file is not None else []
-    read += [("command line", {key: value for key, value in flags.items() if value is not None})]
+    read += [(said_by, {key: value for key, value in flags.items() if value is not None})]
     merged: dict[str, Any] = {}
     overrides: Sources = ()
     for source, values in read:

@@ -26,7 +26,7 @@ def verdict(board: Board, row: Row) -> str:
     failed = gating(audit(board, row))
     worst = standing(board, row, board.mark).robust
     if failed:
-        return "flagged: " + ", ".join(finding.check for finding in failed)
+        return "fails " + ", ".join(f"'{finding.check}'" for finding in failed)
     if worst is None:
         return "not judged: an attack is missing"
     if not shown_to_work(board, row):

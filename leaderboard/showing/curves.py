@@ -47,7 +47,13 @@ class Band:
 
 
 def curves(board: Board, folder: Path, stem: str) -> Path | None:
-    """Draw accuracy against eps, one panel an attack; write SVG and PNG and return the PNG's path.
+    """Write what ``draw_curves`` draws as SVG and PNG; return the PNG's path, None where there is nothing to draw."""
+    figure = draw_curves(board)
+    return None if figure is None else _save(figure, folder, stem)
+
+
+def draw_curves(board: Board) -> Figure | None:
+    """Draw gray-box accuracy against eps, one panel an attack.
 
     None where no attack of the board has a size to draw against.
     """
@@ -69,7 +75,7 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=across, frameon=False, fontsize=9, borderaxespad=0.2)
     figure.suptitle(f"{board.title}: gray-box accuracy, 95 % intervals", fontsize=10, y=1 - 0.1 / height)
-    return _save(figure, folder, stem)
+    return figure
 
 
 def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
@@ -90,6 +96,12 @@ def _line(label: str, index: int) -> Line:
 
 
 def gaps(board: Board, folder: Path, stem: str) -> Path | None:
+    """Write what ``draw_gaps`` draws as SVG and PNG; return the PNG's path, None where there is nothing to draw."""
+    figure = draw_gaps(board)
+    return None if figure is None else _save(figure, folder, stem)
+
+
+def draw_gaps(board: Board) -> Figure | None:
     """Draw, one panel a defense, the worst case that is claimed and the one that attackers leave who see the purifier.
 
     None where nobody saw one.
@@ -110,7 +122,7 @@ def gaps(board: Board, folder: Path, stem: str) -> Path | None:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.suptitle(f"{board.title}: what is claimed, and what is left", fontsize=10)
-    return _save(figure, folder, stem)
+    return figure
 
 
 def _gap_panel(panel: Axes, board: Board, row: Row) -> None:

@@ -17,7 +17,7 @@ from purification_bench.leaderboard.showing.wording import written
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row a cell: what was asked, the accuracy with its interval, the latency, where it was computed."""
+    """Return one row a cell: what was asked, what was measured with its 95 % interval, where it was computed."""
     return pd.DataFrame([_row(result) for result in results])
 
 
@@ -38,32 +38,19 @@ def write(results: Sequence[Result], path: Path) -> None:
 
 
 def _row(result: Result) -> dict[str, Any]:
-    return {**_asked(result), **_measured(result), **_computed(result)}
+    return {**_asked(result), **_measured(result), **_details(result), **_computed(result)}
 
 
 def _asked(result: Result) -> dict[str, Any]:
-    attack = result.identity.get("attack") or {}
     return {
-        "key": result.key,
-        "kind": result.kind,
-        "status": result.status,
-        "error": result.reason or None,
         "dataset": result.dataset,
         "classifier": result.classifier,
-        "protocol": result.protocol,
         "defense": result.defense,
-        "trained_on": written(trained_on(result)),
-        "stochastic": result.facts.get("stochastic"),
         "attack": result.attack,
         "threat": threats.threat_name(result),
-        "knowledge": result.threat_model.get("knowledge"),
         "norm": result.threat_model.get("norm"),
         "eps": result.eps if result.kind == "accuracy" else None,
-        "eot_samples": attack.get("eot_samples"),
-        "stand_in": attack.get("stand_in"),
         "n": result.n,
-        "seed": result.seed,
-        "draws": result.identity.get("draws"),
     }
 
 
@@ -72,11 +59,29 @@ def _measured(result: Result) -> dict[str, Any]:
     single = result.latency["single"]["end_to_end"] if result.latency else {}
     return {
         "accuracy": estimate.value if estimate else None,
-        "accuracy_low": estimate.low if estimate else None,
-        "accuracy_high": estimate.high if estimate else None,
+        "low": estimate.low if estimate else None,
+        "high": estimate.high if estimate else None,
+        "seconds": sum(result.seconds.values()) if result.seconds else None,
         "latency_p50_ms": single.get("p50_ms"),
         "latency_p90_ms": single.get("p90_ms"),
         "images_per_second": result.latency["offline"]["images_per_second"] if result.latency else None,
+        "kind": result.kind,
+        "status": result.status,
+        "error": result.reason or None,
+    }
+
+
+def _details(result: Result) -> dict[str, Any]:
+    attack = result.identity.get("attack") or {}
+    return {
+        "protocol": result.protocol,
+        "trained_on": written(trained_on(result)),
+        "stochastic": result.facts.get("stochastic"),
+        "knowledge": result.threat_model.get("knowledge"),
+        "eot_samples": attack.get("eot_samples"),
+        "stand_in": attack.get("stand_in"),
+        "seed": result.seed,
+        "draws": result.identity.get("draws"),
     }
 
 
@@ -86,4 +91,5 @@ def _computed(result: Result) -> dict[str, Any]:
         "device_name": result.environment["device_name"],
         "torch": result.environment["versions"]["torch"],
         "created": result.created,
+        "key": result.key,
     }

@@ -1,0 +1,80 @@
+"""What everything that computes begins with: a device, a plan for it, and a workbench to carry it out with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from purification_bench.benchmark.assets import zoo
+from purification_bench.benchmark.environment import describe, pick_device
+from purification_bench.benchmark.run import costs, driver
+from purification_bench.benchmark.run.cells import Cell, Plan
+from purification_bench.benchmark.run.config import RunConfig
+from purification_bench.benchmark.run.driver import Outcome
+from purification_bench.benchmark.run.estimate import Estimator, in_words
+from purification_bench.benchmark.run.plan import plan
+from purification_bench.benchmark.run.progress import Progress
+from purification_bench.benchmark.run.workbench import Workbench
+from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.results.store import Store
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where images and weights are looked for before the places that every run looks in."""
+
+    data_dir: Path | None = None
+    zoo: Path | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A plan, the device that it is for, and where it finds what it needs."""
+
+    plan: Plan
+    device: torch.device
+    machine: Mapping[str, Any]
+    places: Places
+
+    def workbench(self) -> Workbench:
+        """Return the workbench; raise ``UserError`` for images or classifiers that cannot be had."""
+        bench = self._bench()
+        bench.rehearse(self.plan)
+        return bench
+
+    def execute(
+        self, store: Store, progress: Progress, workbench: Workbench | None = None, *, force: bool = False
+    ) -> Outcome:
+        """Compute what ``store`` lacks, or all with ``force``; nothing is written before everything can be had."""
+        bench = workbench or self.workbench()
+        store.prepare()
+        return driver.execute(self.plan, store, bench, progress, force=force)
+
+    def todo(self, store: Store, *, force: bool = False) -> int:
+        """Return how many cells ``execute`` would compute."""
+        return len(self.plan.cells if force else driver.missing_cells(self.plan, store))
+
+    def results(self, store: Store) -> list[Result]:
+        """Return what ``store`` holds of the plan."""
+        keys = {cell.key for cell in self.plan.cells}
+        return [result for result in store.results() if result.key in keys]
+
+    def estimated(self, cells: Sequence[Cell], store: Store) -> str:
+        """Say how long ``cells`` would take: by what the store holds of this machine, else by published timings."""
+        here = costs.learn(store.results() if store.cells.is_dir() else (), self.machine["device_name"])
+        seconds = Estimator((here, costs.reference()), self._bench()).seconds(cells)
+        return in_words(seconds)
+
+    def _bench(self) -> Workbench:
+        return Workbench(self.device, self.places.data_dir, zoo.search_path(self.places.zoo))
+
+
+def begin(asked: RunConfig, places: Places) -> Session:
+    """Plan what is asked for; ``plan.warnings`` says what is left out."""
+    device = pick_device(asked.device)
+    machine = describe(device)
+    return Session(plan(asked, machine, places.zoo), device, machine, places)
