@@ -13,16 +13,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from purification_bench.leaderboard.judging.boards import Board
 from purification_bench.leaderboard.results.result import STANDARD, Result
+from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing import terminal
 from purification_bench.leaderboard.showing.table import Table
 from purification_bench.leaderboard.showing.tables.accuracies import overview
-from purification_bench.leaderboard.showing.tables.standings import glance
+from purification_bench.leaderboard.showing.tables.standings import summary
 
 LEGEND = (
     "Robust: what all attackers leave, who see the purifier or not.\n"
     "Claimed: what those leave who do not know it. Verdict: what the audit finds.\n"
-    "Attack by attack: on the page, or here with --full."
+    "Attack by attack, and the names in full: on the page, or here with --full."
 )
 
 
@@ -70,7 +71,7 @@ class RunProgress:
         self._bars.advance(self._cells, 1)
         if not has_bars(self.console):
             threat = result.declared.threat
-            attacked = f"{result.attack} {result.eps:g} ({threat.word})" if threat else "clean"
+            attacked = f"{result.attack} {in_words(result.eps)} ({threat.word})" if threat else "clean"
             what = "latency" if result.kind == "latency" else attacked
             cell = f"{result.dataset} {result.classifier} {result.defense} {what}"
             spent = time.monotonic() - self._begun
@@ -105,7 +106,7 @@ def show_boards(console: Console, boards: Sequence[Board], *, full: bool) -> Non
     """
     for board in boards:
         if board.protocol == STANDARD:
-            show(console, glance(board))
+            show(console, summary(board))
         if full or board.protocol != STANDARD:
             show_in_pieces(console, overview(board))
     if not full and any(board.protocol == STANDARD for board in boards):

@@ -31,6 +31,7 @@ class CAE(Defense):
         Standard deviation of the Gaussian noise added to z, in training and in use.
     """
 
+    paper = "Mandal 2023"
     training_knowledge = "attack"
 
     def __init__(self, *, against: str = "fgsm", eps: float = 0.6, latent_dim: int = 10, noise: float = 1.0) -> None:

@@ -25,6 +25,8 @@ class CAEMulti(CAE):
         As for ``cae``; longer and less noisy than the released code's, since clean images are to be kept too.
     """
 
+    paper = ""
+
     def __init__(self, *, latent_dim: int = 64, noise: float = 0.1) -> None:
         super().__init__(latent_dim=latent_dim, noise=noise)
 

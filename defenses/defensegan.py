@@ -42,6 +42,7 @@ class DefenseGAN(Defense):
         The codes are held in the ball of this radius around 0; none: they run free.
     """
 
+    paper = "Samangouei et al. 2018, arXiv:1805.06605"
     training_knowledge = "clean"
     inference_options = frozenset({"steps", "restarts", "step_size", "momentum", "z_init", "z_radius"})
     shown_options = frozenset({"steps", "restarts"})

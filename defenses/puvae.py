@@ -52,6 +52,7 @@ class PuVAE(Defense):
         has added.
     """
 
+    paper = "Hwang et al. 2019, arXiv:1903.00585"
     training_knowledge = "attack"
     inference_options = frozenset({"code_scale", "noise"})
     shown_options = frozenset({"hidden", "stride", "corruption", "wrong_labels"})

@@ -14,6 +14,7 @@ from purification_bench.defenses.registry import register_defense
 class Binarize(Defense):
     """Round every pixel to black or white at a threshold (bit depth 1; Xu et al. 2018, Feature Squeezing)."""
 
+    paper = "Xu et al. 2018, arXiv:1704.01155"
     differentiable = False
 
     def __init__(self, *, threshold: float = 0.5) -> None:
@@ -30,6 +31,8 @@ class Binarize(Defense):
 @register_defense("median")
 class Median(Defense):
     """Replace every pixel by the median of the square window around it (Xu et al. 2018, Feature Squeezing)."""
+
+    paper = "Xu et al. 2018, arXiv:1704.01155"
 
     def __init__(self, *, size: int = 3) -> None:
         super().__init__()

@@ -135,15 +135,14 @@ def test_two_stores_are_compared_on_the_cells_they_share():
     found = differences.between_stores(first, [*second, result("none")])
     assert [(each.cell.attack, each.first - each.second, each.n) for each in found.shared] == [
         ("", 0, 4),
+        ("claimed", 1, 8),
         ("fgsm", 1, 8),
     ]
     assert found.unmatched == 1
     table = a_against_b(found)
-    assert [row[0].removeprefix("mnist, model_a, seed 0, ") for row in rows(table)] == [
-        "cae, clean",
-        "cae, fgsm (graybox)",
-    ]
-    assert [row[4] for row in rows(table)] == ["+0.0", "+100.0"]
+    assert table.title == "mnist, model_a: accuracy (%) on the same images"
+    assert [row[0] for row in rows(table)] == ["cae, clean", "cae, claimed", "cae, fgsm (graybox)"]
+    assert [row[4] for row in rows(table)] == ["+0.0", "+100.0", "+100.0"]
     assert "1 without a counterpart" in note(table)
 
 
@@ -151,23 +150,45 @@ def test_defenses_are_compared_under_the_same_threat_alone():
     bare = [result(name, "pgd", 0.3, clean=(1,) * 8, adversarial=(1,) * 8) for name in ("cae", "none")]
     seen = result("cae", "pgd", 0.3, clean=(1,) * 8, adversarial=(0,) * 8, estimator="full")
     found = differences.between_defenses([*bare, seen], "cae", "none")
-    assert [row[0] for row in rows(a_against_b(found))] == ["mnist, model_a, seed 0, pgd (graybox)"]
-    assert [each.first - each.second for each in found.shared] == [0]
+    assert [row[0] for row in rows(a_against_b(found))] == ["claimed", "pgd (graybox)"]
+    assert [each.first - each.second for each in found.shared] == [0, 0]
+
+
+def test_the_headline_of_two_defenses_is_compared():
+    def attacked(name, left):
+        return [
+            result(name, attack, 0.3, clean=(1,) * 8, adversarial=(1,) * left + (0,) * (8 - left), estimator=estimator)
+            for attack, estimator in (("pgd", "bare"), ("pgd", "bpda"), ("pgd", "full"))
+        ]
+
+    found = differences.between_defenses([*attacked("cae", 6), *attacked("none", 2)], "cae", "none")
+    (robust,) = [each for each in found.shared if each.cell.attack == "robust"]
+    assert (robust.first, robust.second, robust.n) == (0.75, 0.25, 8)
 
 
 def test_two_defenses_of_a_store_are_compared(large_store, bench):
     status, out, _ = bench("compare", "defense1", "defense2", "--out", large_store.root)
     assert status == 0
-    assert "25 shared cells" in out
+    assert "26 shared cells" in out
+    assert max(map(len, out.splitlines())) <= 80
     status, _, err = bench("compare", "defense1", "defense", "--out", large_store.root)
     assert status == 2
     assert "unknown defense in" in err
 
 
+@pytest.mark.parametrize("second", ["puvae", "puvae[hidden=512]", "cae eps=0.2", "cae[noise=1,eps=0.2]"])
+def test_a_defense_is_named_as_a_run_names_it_or_as_tables_do(second, bench, tmp_path):
+    store = Store(tmp_path / "results")
+    store.prepare()
+    for name in ("cae", "cae[eps=0.2,noise=1]", "puvae[hidden=512]"):
+        store.put(result(name, clean=(1,) * 8))
+    assert bench("compare", "cae", second)[0] == 0
+
+
 def test_two_folders_are_compared(large_store, bench):
     status, out, _ = bench("compare", large_store.root, large_store.root)
     assert status == 0
-    assert "500 shared cells" in out
+    assert "520 shared cells" in out
 
 
 def _seconds(words) -> float:

@@ -17,7 +17,7 @@ from purification_bench.leaderboard.judging.statistics import Estimate
 from purification_bench.leaderboard.showing import as_json, markdown, names, terminal
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.accuracies import overview
-from purification_bench.leaderboard.showing.tables.standings import glance
+from purification_bench.leaderboard.showing.tables.standings import summary
 from purification_bench.leaderboard.showing.values import (
     Attacked,
     Count,
@@ -109,12 +109,12 @@ def test_a_table_in_json_holds_plain_values():
     }
 
 
-def test_columns_of_words_that_name_the_row_are_set_to_the_left_and_all_others_to_the_right():
+def test_words_are_set_to_the_left_and_figures_to_the_right():
     assert TABLE.leading == 1
     rule = markdown.render(TABLE).splitlines()[3]
     cells = markdown.render(TABLE).splitlines()[5].split("|")
     assert set(rule) == {"|", "-"}
-    assert cells[1].startswith(" `none` ") and cells[2].endswith(" — ") and cells[3].endswith(" x ")
+    assert cells[1].startswith(" `none` ") and cells[2].endswith(" — ") and cells[3].startswith(" x ")
 
 
 def test_a_name_is_no_markup_on_the_terminal():
@@ -139,7 +139,7 @@ def board():
 
 
 def test_the_first_table_fits_eighty_columns_and_names_rows_shortly(board):
-    table = glance(board)
+    table = summary(board)
     assert headers(table) == ["rank", "defense", "clean", "robust", "claimed", "p50 ms", "n", "verdict"]
     screen = Console(width=80, file=io.StringIO())
     screen.print(terminal.rendered(table))
@@ -151,8 +151,20 @@ def test_the_first_table_fits_eighty_columns_and_names_rows_shortly(board):
 def test_a_short_name_tells_a_row_from_the_others():
     assert doctest.testmod(names).failed == 0
     twins = ["cae[a=1,b=2]", "cae[a=1,b=3]", "cae"]
-    assert list(names.shortened(twins).values()) == twins
-    assert list(names.shortened(twins[:2]).values()) == ["cae[b=2]", "cae[b=3]"]
+    assert list(names.shortened(twins).values()) == ["cae b=2", "cae b=3", "cae"]
+    several = ["cae[a=1,b=2]", "cae[a=1,b=3]", "cae[b=3]", "cae"]
+    assert list(names.shortened(several).values()) == ["cae a=1 b=2", "cae a=1 b=3", "cae b=3", "cae"]
+    many = [f"cae[{','.join(f'{letter}={number}' for letter in 'abcdefghijklmn')}]" for number in (1, 2)]
+    assert len(set(names.shortened(many).values())) == 2
+
+
+def test_what_a_short_name_means_is_its_label_and_never_another():
+    labels = ["cae[a=1,b=2]", "cae[a=1,b=3]", "cae", "puvae[c=1]", "jpeg[q=1]", "jpeg[q=2]"]
+    for label, short in names.shortened(labels).items():
+        assert names.meant(short, labels) == names.meant(label, labels) == label
+    assert names.meant("puvae", labels) == "puvae[c=1]"
+    assert names.meant("jpeg", labels) is None
+    assert names.meant("cae[b=2,a=1]", labels) == "cae[a=1,b=2]"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

@@ -64,7 +64,7 @@ def test_a_mixture_of_threats_is_run_and_reported(mixture):
     assert fitting["none"] == {"graybox", "blackbox", "bpda", "transfer", "whitebox"}
     page = (folder / "results" / "README.md").read_text()
     assert re.search(r"`binarize` +\| whitebox +\| none: it declares no gradient", page)
-    for heading in ("Worst case by threat", "How they were attacked", "What the audit comes to", "### Audit"):
+    for heading in ("Worst case by threat", "How they were attacked", "What each row is worth", "#### Audit"):
         assert heading in page
     assert (folder / "results" / "figures" / "gaps-shapes-matched-seed0.png").is_file()
 

@@ -19,6 +19,7 @@ from purification_bench.benchmark.run.units import AttackUnit, units_of
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.judging.layout import lay_out
+from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.failures import failures
@@ -98,6 +99,6 @@ def _dry_run(begun: Session, store: Store) -> int:
 def _described(cells: Sequence[AccuracyCell]) -> str:
     """Name the attack that ``cells`` share, its threat and its sizes."""
     use = cells[0].attack
-    sizes = ", ".join(f"{eps:g}" for eps in dict.fromkeys(cell.eps for cell in cells))
+    sizes = ", ".join(in_words(eps) for eps in dict.fromkeys(cell.eps for cell in cells))
     named = f"{use.attack.label} ({use.threat})" if use else "clean images"
     return f"{cells[0].setting.dataset.label}: {named} at {sizes}"

@@ -34,6 +34,7 @@ from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.faults import FAULTS, told
 from purification_bench.leaderboard.results.canonical import digest
+from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.results.verdicts import Verdicts
 
@@ -180,7 +181,7 @@ class AttackRun:
     def _verdicts(self, cell: AccuracyCell, judge: Judge, made: AdversarialSet, batch: int) -> Judgement:
         if self._use.of.judged_on_view:
             return self._on_the_view(judge, made.x_adv, batch)
-        text = f"{cell.setting.where}: {judge.label} under {self._use.attack.label} {cell.eps:g}"
+        text = f"{cell.setting.where}: {judge.label} under {self._use.attack.label} {in_words(cell.eps)}"
         with self.progress.task(text, len(made.x_adv) * cell.defense.passes) as advance:
             return judge.judge(made.x_adv, self._images.y, advance)
 
@@ -221,8 +222,8 @@ class AttackRun:
         seed = keyed_seed("planted", cell.setting.seed)
         return planted_examples.search(attack, victim.model, last, x, cell.eps, seed, victim.samples)
 
-    def _examples(self, judge: Judge, judgement: Judgement, x_adv: Tensor) -> dict[str, NDArray[np.uint8]] | None:
-        """Return the first images, clean, attacked and purified."""
+    def _examples(self, judge: Judge, judgement: Judgement, x_adv: Tensor) -> dict[str, NDArray[Any]] | None:
+        """Return the first images, clean, attacked and purified, and the classes that the classifier sees in them."""
         purified = judgement.purified
         if len(purified) < len(x_adv):  # judged on the view, or in small batches
             try:
@@ -230,7 +231,9 @@ class AttackRun:
             except FAULTS:  # the cell's own result says why
                 return None
         images = {"clean": self._images.x[:EXAMPLES], "adversarial": x_adv, "purified": purified[:EXAMPLES]}
-        return {name: _pixels(x) for name, x in images.items()}
+        classes = {f"{name}_classes": judge.classes(x).numpy() for name, x in images.items()}
+        labels = self._images.y[: len(x_adv)].numpy()
+        return {**{name: _pixels(x) for name, x in images.items()}, "labels": labels, **classes}
 
     def _failed(self, cell: AccuracyCell, why: str) -> CellResult:
         return CellResult(result_of(self.workbench, cell, error=why))

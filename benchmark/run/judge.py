@@ -68,6 +68,13 @@ class Judge:
         return Judgement(Verdicts(self.draws, chosen, reported), clock.seconds, purified)
 
     @torch.no_grad()
+    def classes(self, x: Tensor) -> Tensor:
+        """Return the class ``(N,)`` that the bare classifier sees in each image."""
+        with seeded(self._classifier_seed(0, 0), self.device):
+            seen: Tensor = self.classifier(x.to(self.device)).argmax(dim=1).cpu()
+        return seen
+
+    @torch.no_grad()
     def purify(self, x: Tensor, start: int, draw: int) -> Tensor:
         """Purify one batch whose first image is number ``start``; raise ``DefenseError`` for what is no image."""
         given = x.to(self.device)

@@ -37,6 +37,7 @@ def judged(
         "relaxes": relaxes(DEFENSES.get(spec.name)),
         "decodes": decodes(DEFENSES.get(spec.name)),
         "training_knowledge": declared.training_knowledge,
+        "paper": str(declared.paper),
         "weights": training_of(weights),
         "classifier": training_of(classifier_weights),
     }

@@ -28,7 +28,7 @@ def verdict(board: Board, row: Row) -> str:
     if failed:
         return "fails " + ", ".join(f"'{finding.check}'" for finding in failed)
     if worst is None:
-        return "not judged: an attack is missing"
+        return f"not judged: {board.lacking(row, board.mark) or 'an attack is missing'}"
     if not shown_to_work(board, row):
         return "not judged: nothing shows that the attacks work"
     return _judged(worst, by_chance(row))

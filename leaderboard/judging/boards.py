@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from purification_bench.leaderboard.results.declared import AttackTraits, Gradient, Threat
 from purification_bench.leaderboard.results.result import STANDARD, Result, place
+from purification_bench.leaderboard.results.sizes import in_words
 
 NEEDED_GRADIENTS: Mapping[Gradient, str | None] = {"surrogate": None, "true": "differentiable", "relaxation": "relaxes"}
 """What an attacker who sees a purifier must at least have followed, and the fact of the defense that each asks for.
@@ -34,6 +35,9 @@ class Column:
         if threat is None or traits is None:
             raise ValueError(f"{result.key} has no attack")
         return cls(str(result.attack), result.eps, str(result.threat_model["norm"]), threat, traits)
+
+    def __str__(self) -> str:
+        return f"{self.attack} ({self.threat.word}) at {in_words(self.eps)}"
 
     @property
     def attack_name(self) -> str:
@@ -130,25 +134,36 @@ class Board:
         """Return what a row's adaptive worst case at ``eps`` is taken over: every attack that fits it.
 
         Attacks of smaller size that see the purifier are among them: their images lie in the larger ball as well, so
-        the worst case cannot rise with eps. An attack that raised an error is left out, and flagged by the audit.
-        Empty where the baseline, or an attack of many steps under a required threat that fits the defense, was not run
-        at this size.
+        the worst case cannot rise with eps. An attack that raised an error is left out, and the audit tells of it.
+        Empty where the row lacks an attacker (``lacking``).
         """
-        judging = [threat for threat in self.threats if threat.judges]
-        tried = [column for column in self.candidates(eps, *judging) if column in row.cells] if judging else []
-        there = [column for column in tried if row.cells[column].ok]
-        if not self._is_complete(row, tried) or not any(column.threat.required for column in there):
+        if self.lacking(row, eps):
             return []
         smaller = [c for c in self.columns if c.norm == "linf" and c.eps < eps and c.threat.judges]
-        return there + [c for c in smaller if c.threat.sees_purifier and c in row.cells and row.cells[c].ok]
+        return self._met(row, eps) + [c for c in smaller if c.threat.sees_purifier and _is_good(row, c)]
 
-    def _is_complete(self, row: Row, tried: Iterable[Column]) -> bool:
-        """Say whether a row met every attacker that its headline does not go without."""
-        required = {threat for threat in self.threats if threat.required and row.fits(threat.asks)}
-        iterated = {column.threat for column in tried if column.threat.required and column.traits.iterates}
-        needed = {gradient for gradient, fact in NEEDED_GRADIENTS.items() if row.fits(fact)}
-        baseline = any(column.threat.is_baseline for column in tried)
-        return baseline and required <= iterated and needed <= {threat.gradient for threat in iterated}
+    def lacking(self, row: Row, eps: float) -> str:
+        """Say which attacker a row's headline at ``eps`` waits for; empty where it has met all.
+
+        These are the baseline and, of many steps, each required threat that fits the defense.
+        """
+        met = self._met(row, eps)
+        if not any(column.threat.is_baseline for column in met):
+            return f"no gray-box attack at {in_words(eps)}"
+        iterated = {column.threat for column in met if column.threat.required and column.traits.iterates}
+        unmet = [each.word for each in self.threats if each.required and row.fits(each.asks) and each not in iterated]
+        if unmet:
+            return f"no attack of many steps under {' and '.join(unmet)} at {in_words(eps)}"
+        followed = {threat.gradient for threat in iterated}
+        if not followed:
+            return "nobody attacked it who sees the purifier"
+        others = [g for g, fact in NEEDED_GRADIENTS.items() if row.fits(fact) and g not in followed]
+        return f"no attack of many steps follows its {' and '.join(others)} gradient" if others else ""
+
+    def _met(self, row: Row, eps: float) -> list[Column]:
+        """Return the attacks of a size that judge, and that a row was attacked with."""
+        judging = [threat for threat in self.threats if threat.judges]
+        return [c for c in self.candidates(eps, *judging) if _is_good(row, c)] if judging else []
 
     def adaptive_sizes(self, row: Row) -> list[float]:
         """Return the Linf sizes at which an attacker who sees a row's purifier was let loose."""
@@ -161,6 +176,10 @@ class Board:
         grids = [set(self.adaptive_sizes(row)) for row in self.rows.values()]
         there = [grid for grid in grids if self.mark in grid]
         return set.intersection(*there) if there else set()
+
+
+def _is_good(row: Row, column: Column) -> bool:
+    return column in row.cells and row.cells[column].ok
 
 
 def _is_among(threat: Threat, threats: Sequence[Threat]) -> bool:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from purification_bench.leaderboard.judging.layout import current
+import numpy as np
+from numpy.typing import NDArray
+
+from purification_bench.leaderboard.judging.aggregate import robust_means
+from purification_bench.leaderboard.judging.layout import current, lay_out
 from purification_bench.leaderboard.judging.statistics import Comparison, compare, holm
-from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.results.result import Result, place
+
+CLAIMED, ROBUST = "claimed", "robust"
+Means: TypeAlias = Mapping["Cell", NDArray[np.float64]]
+"""What a side is compared by: each image's share of draws that are right."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +29,9 @@ class Cell:
     defense: str
     """Empty where two defenses are compared."""
     attack: str
-    """Empty for clean images."""
+    """Empty for clean images; ``CLAIMED`` or ``ROBUST`` for a worst case over several."""
     threat: str
+    """Empty for those."""
     eps: float
 
 
@@ -49,16 +59,23 @@ class Differences:
 
 
 def between_stores(first: Iterable[Result], second: Iterable[Result]) -> Differences:
-    """Compare the cells that two stores share: dataset, classifier, defense, attack, threat, eps."""
-    return _between(_by_cell(first, _cell), _by_cell(second, _cell))
+    """Compare the cells that two stores share: dataset, classifier, defense, attack, threat, eps; and worst cases."""
+    return _between(_means(first), _means(second))
 
 
 def between_defenses(results: Iterable[Result], first: str, second: str) -> Differences:
-    """Compare two defenses, by label, on every attack and size that both were judged under."""
-    kept = list(results)
-    sides = ((result for result in kept if result.defense == label) for label in (first, second))
-    one, other = (_by_cell(side, lambda result: replace(_cell(result), defense="")) for side in sides)
+    """Compare two defenses, by label, on every attack and size that both were judged under, and by worst cases."""
+    means = _means(results)
+    sides = ({cell: values for cell, values in means.items() if cell.defense == label} for label in (first, second))
+    one, other = ({replace(cell, defense=""): values for cell, values in side.items()} for side in sides)
     return _between(one, other)
+
+
+def _means(results: Iterable[Result]) -> Means:
+    """Return what is known of each cell (of several for one place, on most images), and of the worst cases."""
+    kept = current(results)
+    usable = sorted((r for r in kept if r.ok and r.kind == "accuracy"), key=lambda r: (r.n, r.created))
+    return {**{_cell(result): result.means for result in usable}, **dict(_worst_cases(kept))}
 
 
 def _cell(result: Result) -> Cell:
@@ -66,18 +83,24 @@ def _cell(result: Result) -> Cell:
     return Cell(result.place, result.seed, result.defense, result.attack or "", threat, result.eps)
 
 
-def _by_cell(results: Iterable[Result], cell: Callable[[Result], Cell]) -> dict[Cell, Result]:
-    """Index the good accuracy cells; of several for one place, the one on most images."""
-    usable = [r for r in current(results) if r.ok and r.kind == "accuracy"]
-    return {cell(r): r for r in sorted(usable, key=lambda r: (r.n, r.created))}
+def _worst_cases(results: Iterable[Result]) -> Iterator[tuple[Cell, NDArray[np.float64]]]:
+    """Yield what is claimed, and the headline, of each row that has them at the mark."""
+    for board in lay_out(results):
+        where, eps = place(board.dataset, board.classifier, board.protocol), board.mark
+        for row in board.rows.values():
+            over = {CLAIMED: board.candidates(eps), ROBUST: board.headline(row, eps)}
+            for what, columns in over.items():
+                means = robust_means(row, columns)
+                if means is not None:
+                    yield Cell(where, board.seed, row.defense, what, "", eps), means
 
 
-def _between(first: Mapping[Cell, Result], second: Mapping[Cell, Result]) -> Differences:
-    cells = sorted((cell for cell in first if cell in second), key=astuple)
+def _between(first: Means, second: Means) -> Differences:
+    cells = sorted((cell for cell in first if cell in second), key=_order)
     compared = []
     for cell in cells:
-        n = min(first[cell].n, second[cell].n)
-        compared.append((first[cell].means[:n], second[cell].means[:n], n))
+        n = min(len(first[cell]), len(second[cell]))
+        compared.append((first[cell][:n], second[cell][:n], n))
     tests = [compare(a, b) for a, b, _ in compared]
     adjusted = holm([test.p_value for test in tests])
     shared = [
@@ -85,3 +108,8 @@ def _between(first: Mapping[Cell, Result], second: Mapping[Cell, Result]) -> Dif
         for cell, (a, b, n), test, p in zip(cells, compared, tests, adjusted, strict=True)
     ]
     return Differences(shared, len(first) + len(second) - 2 * len(cells))
+
+
+def _order(cell: Cell) -> tuple[object, ...]:
+    """Put clean images and worst cases before single attacks."""
+    return (cell.place, cell.seed, cell.defense, bool(cell.threat), cell.attack, cell.threat, cell.eps)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from purification_bench.leaderboard.showing.pictures import Images, difference, save_png, show_strips
+from purification_bench.leaderboard.showing.pictures import Images, Strip, difference, save_png, show_strips
 
 Examples = Mapping[str, Images]
 """``clean``, ``adversarial`` and ``purified`` images of one cell, each uint8 ``(k, C, H, W)``."""
@@ -69,6 +69,6 @@ def _draw(panels: Sequence[Sequence[tuple[str, Images]]], path: Path, columns: S
 
 
 def _panel(panel: Axes, strips: Sequence[tuple[str, Images]], columns: Sequence[str]) -> None:
-    pitch = show_strips(panel, strips, label_size=9)
+    pitch = show_strips(panel, [Strip(*each) for each in strips], label_size=9)
     panel.set_xticks([pitch * (i + 0.5) for i in range(len(columns))], list(columns))
     panel.xaxis.tick_top()

@@ -1,4 +1,4 @@
-"""What results declare that were written before schema 3, when they did not say it themselves."""
+"""What results declare, and where defenses were published, that were written when they did not say it themselves."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class _Table(msgspec.Struct, frozen=True):
     """What other attacks need, by gradient estimator: the gradient, where none is named."""
     undefended: frozenset[str]
     """Names of defenses that change nothing."""
+    papers: dict[str, str]
+    """Where defenses were published, by name."""
 
 
 def declared_before_3(identity: Mapping[str, Any]) -> Declared:
@@ -39,6 +41,11 @@ def declared_before_3(identity: Mapping[str, Any]) -> Declared:
     if estimator not in table.threats:
         raise ResultError(f"unknown gradient estimator {estimator!r}. Valid: {', '.join(table.threats)}")
     return Declared(_traits(table, attack), table.threats[estimator], defense)
+
+
+def paper_of(identity: Mapping[str, Any]) -> str:
+    """Return where a cell's defense was published; empty where that is not known."""
+    return _table().papers.get(identity["defense"]["name"], "")
 
 
 def _traits(table: _Table, attack: Mapping[str, Any]) -> AttackTraits:

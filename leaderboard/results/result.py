@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from purification_bench.leaderboard.results.canonical import digest
 from purification_bench.leaderboard.results.declared import Declared
-from purification_bench.leaderboard.results.declared_before_3 import declared_before_3
+from purification_bench.leaderboard.results.declared_before_3 import declared_before_3, paper_of
 from purification_bench.leaderboard.results.errors import ResultError
 from purification_bench.leaderboard.results.reading import SCHEMA, read_row
 from purification_bench.leaderboard.results.verdicts import Verdicts
@@ -157,6 +157,7 @@ class Result:
         clean, adversarial = (
             Verdicts.from_json(row[name], n) if row[name] else None for name in ("clean", "adversarial")
         )
+        row["facts"] = {"paper": paper_of(row["identity"]), **row["facts"]}
         stored = cls(
             **{name: row[name] for name in COPIED},
             declared=declared or declared_before_3(row["identity"]),

@@ -18,6 +18,8 @@ from purification_bench.leaderboard.results.result import Result
 
 CORRUPT = ".corrupt"
 EXAMPLES = ("clean", "adversarial", "purified")
+CLASSES = ("labels", "clean_classes", "adversarial_classes", "purified_classes")
+"""Of the example images: what they show, and what the classifier sees in each kind. Earlier versions kept none."""
 LEADERBOARD, REPRODUCTION = "leaderboard", "reproduction"
 """Kinds of stores."""
 
@@ -72,12 +74,12 @@ class Store:
         said = self.root / "about.md"
         return said.read_text(encoding="utf-8").strip() if said.is_file() else ""
 
-    def put(self, result: Result, examples: Mapping[str, NDArray[np.uint8]] | None = None) -> Path:
+    def put(self, result: Result, examples: Mapping[str, NDArray[Any]] | None = None) -> Path:
         """File a result under its key, in one step."""
         if examples:
             path = self.examples / f"{result.key[:16]}.npz"
             with replacing(path) as partial, partial.open("wb") as stream:
-                np.savez_compressed(stream, **{name: examples[name] for name in EXAMPLES})  # type: ignore[arg-type]
+                np.savez_compressed(stream, **examples)  # type: ignore[arg-type]
         path = self.cells / file_name(result.identity, result.key)
         with replacing(path) as partial:
             partial.write_text(result.dumps(), encoding="utf-8")
@@ -109,14 +111,18 @@ class Store:
             if result is not None:
                 yield result
 
-    def examples_of(self, result: Result) -> dict[str, NDArray[np.uint8]] | None:
-        """Return the example images kept for a result: ``clean``, ``adversarial``, ``purified``, ``(k, C, H, W)``."""
+    def examples_of(self, result: Result) -> dict[str, NDArray[Any]] | None:
+        """Return the example images kept for a result, each ``(k, C, H, W)``, and their ``CLASSES``, each ``(k,)``.
+
+        None where there are none.
+        """
         path = self.examples / f"{result.key[:16]}.npz"
         if not path.is_file():
             return None
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in EXAMPLES}
+                kept = {name: stored[name] for name in EXAMPLES}
+                return kept | {name: stored[name] for name in CLASSES if name in stored}
         except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
             self.put_aside(path, str(error))
             return None

@@ -96,6 +96,7 @@ class Facts(msgspec.Struct, kw_only=True):
     classifier: Training | None
     relaxes: bool = False
     training_knowledge: str = "none"
+    paper: str = ""
     adversarial_eps: float | None = None
     weights: Training | None = None
 

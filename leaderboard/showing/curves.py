@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from purification_bench.leaderboard.judging.aggregate import accuracy, standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.statistics import Estimate
+from purification_bench.leaderboard.showing.names import of_board
 from purification_bench.leaderboard.showing.pictures import save_png, wrapped
 
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 """Told apart with any colour vision (after Okabe and Ito)."""
 MARKERS = "osD^vP*X"
-STYLES = ("-", "--", ":")
 GAP_PANELS = 4
 """Panels in a row of the picture of gaps."""
 CLAIMED = "claimed: the attacker does not know the purifier"
@@ -53,46 +53,52 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
 
 
 def draw_curves(board: Board) -> Figure | None:
-    """Draw gray-box accuracy against eps, one panel an attack.
+    """Draw gray-box accuracy against eps: one panel an attack, with as many defenses as can be told apart.
 
-    None where no attack of the board has a size to draw against.
+    More defenses are drawn below, in panels of their own. None where no attack of the board has a size to draw against.
     """
     attacks = [
         attack for attack, threat in board.attacks if threat.is_baseline and board.sizes(attack)[0].norm == "linf"
     ]
     if not attacks:
         return None
-    width = 1.2 + 3.1 * len(attacks)
-    across = max(1, min(4, int(width / max(0.6 + 0.07 * len(name) for name in board.rows))))
-    legend = 0.1 + 0.19 * -(-len(board.rows) // across)
-    height = 3.4 + legend
+    groups, names = _groups(list(board.rows.values())), of_board(board)
+    legend = 0.6 + 0.09 * max(map(len, names.values()))
+    width, height = 0.7 + 2.5 * len(attacks) + legend, 0.9 + 2.1 * len(groups)
     figure = Figure(figsize=(width, height))  # laid out by hand, in inches: an engine draws everything once more
-    panels = figure.subplots(1, len(attacks), sharex=True, sharey=True, squeeze=False)[0]
-    figure.subplots_adjust(0.6 / width, (0.5 + legend) / height, 1 - 0.15 / width, 1 - 0.6 / height, wspace=0.08)
-    for panel, attack in zip(panels, attacks, strict=True):
-        _curve_panel(panel, board, attack)
-    panels[0].set_ylabel("accuracy (%)")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=across, frameon=False, fontsize=9, borderaxespad=0.2)
-    figure.suptitle(f"{board.title}: gray-box accuracy, 95 % intervals", fontsize=10, y=1 - 0.1 / height)
+    panels = figure.subplots(len(groups), len(attacks), sharex=True, sharey=True, squeeze=False)
+    right = 1 - legend / width
+    figure.subplots_adjust(0.7 / width, 0.5 / height, right, 1 - 0.6 / height, wspace=0.12, hspace=0.18)
+    for beside, group in zip(panels, groups, strict=True):
+        for panel, attack in zip(beside, attacks, strict=True):
+            bands = _curves_of(panel, board, attack, group)
+            _dress(panel, board, attack if group is groups[0] else "", bands)
+            panel.locator_params(nbins=4)
+            panel.label_outer(remove_inner_ticks=True)
+        beside[0].set_ylabel("accuracy (%)")
+        place = beside[-1].get_position()
+        corner = (right, (place.y0 + place.y1) / 2)
+        figure.legend(*beside[0].get_legend_handles_labels(), loc="center left", bbox_to_anchor=corner, frameon=False)
+    figure.suptitle(f"{board.title}: accuracy under attackers who do not know the purifier", fontsize=10)
     return figure
 
 
-def _curve_panel(panel: Axes, board: Board, attack: str) -> None:
+def _groups(rows: list[Row]) -> list[list[Row]]:
+    """Share rows out evenly, no more together than there are colours."""
+    count = -(-len(rows) // len(PALETTE))
+    size = -(-len(rows) // count)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _curves_of(panel: Axes, board: Board, attack: str, rows: Sequence[Row]) -> list[Band]:
     bands = []
-    for index, row in enumerate(board.rows.values()):
+    for index, row in enumerate(rows):
         cells = [(column.eps, accuracy(row.cells.get(column))) for column in board.sizes(attack)]
         points = [(0.0, accuracy(row.clean)), *cells]
         if sum(estimate is not None for _, estimate in points) > 1:
-            bands.append(_draw(panel, points, _line(row.defense, index)))
-    _dress(panel, board, attack, bands)
-
-
-def _line(label: str, index: int) -> Line:
-    """Return how the line of a board's row is drawn: where colours begin anew, with other markers and dashes."""
-    again = index // len(PALETTE)
-    marker, style = MARKERS[(index + 3 * again) % len(MARKERS)], STYLES[again % len(STYLES)]
-    return Line(label, PALETTE[index % len(PALETTE)], marker, style)
+            name = of_board(board)[row.defense]
+            bands.append(_draw(panel, points, Line(name, PALETTE[index], MARKERS[index], "-")))
+    return bands
 
 
 def gaps(board: Board, folder: Path, stem: str) -> Path | None:
@@ -134,7 +140,7 @@ def _gap_panel(panel: Axes, board: Board, row: Row) -> None:
         _draw(panel, claimed, Line(CLAIMED, PALETTE[1], "o", "--")),
         _draw(panel, robust, Line(ROBUST, PALETTE[2], "s", "-")),
     ]
-    _dress(panel, board, wrapped(row.defense), bands)
+    _dress(panel, board, wrapped(of_board(board)[row.defense]), bands)
     panel.tick_params(labelbottom=True)
     panel.locator_params(axis="x", nbins=4)
 
@@ -158,7 +164,7 @@ def _dress(panel: Axes, board: Board, title: str, bands: Sequence[Band]) -> None
     panel.set_xlabel("eps (Linf)")
     panel.set_ylim(0, 100)
     panel.set_xlim(left=0)
-    panel.grid(color="0.92")
+    panel.grid(axis="y", color="0.92")
     panel.set_axisbelow(True)
     for side in ("top", "right"):
         panel.spines[side].set_visible(False)

@@ -17,7 +17,7 @@ from purification_bench.leaderboard.results.result import STANDARD, Result
 from purification_bench.leaderboard.showing import curves, export, html
 from purification_bench.leaderboard.showing.table import Table
 from purification_bench.leaderboard.showing.tables.accuracies import overview
-from purification_bench.leaderboard.showing.tables.standings import glance, ranked
+from purification_bench.leaderboard.showing.tables.standings import ranked, summary
 from purification_bench.leaderboard.showing.wording import written
 
 
@@ -111,7 +111,7 @@ class Results:
 
     @property
     def _tables(self) -> list[Table]:
-        return [glance(board) if board.protocol == STANDARD else overview(board) for board in self.boards]
+        return [summary(board) if board.protocol == STANDARD else overview(board) for board in self.boards]
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}: {len(self)} cells"]

@@ -11,13 +11,15 @@ from matplotlib.figure import Figure
 
 from purification_bench.leaderboard.judging.boards import Board, Column
 from purification_bench.leaderboard.results.result import Result
-from purification_bench.leaderboard.showing.pictures import Images, difference, save_png, show_strips, wrapped
+from purification_bench.leaderboard.results.sizes import in_words
+from purification_bench.leaderboard.showing.names import of_board
+from purification_bench.leaderboard.showing.pictures import Images, Strip, difference, save_png, show_strips, wrapped
 
 MOST_IMAGES = 8
 MOST_DEFENSES = 10
 
 Examples: TypeAlias = Callable[[Result], Mapping[str, Images] | None]
-"""The ``clean``, ``adversarial`` and ``purified`` images kept for a result, each uint8 ``(k, C, H, W)``."""
+"""What the store keeps of a result's first images (``Store.examples_of``)."""
 
 
 def gallery(board: Board, examples: Examples, folder: Path, stem: str) -> Path | None:
@@ -40,7 +42,7 @@ def _kept(board: Board, column: Column, examples: Examples) -> dict[str, Mapping
         result = row.cells.get(column)
         images = examples(result) if result is not None and result.ok else None
         if images is not None and not row.undefended:
-            kept[name] = images
+            kept[of_board(board)[name]] = images
     return kept
 
 
@@ -48,15 +50,20 @@ def _drawn(column: Column, kept: Mapping[str, Mapping[str, Images]], path: Path)
     first = next(iter(kept.values()))
     count = min(MOST_IMAGES, *(len(images["clean"]) for images in kept.values()))
     strips = [
-        ("clean", first["clean"]),
-        (f"{column.attack} {column.eps:g}", first["adversarial"]),
-        ("attacked − clean", difference(first["adversarial"], first["clean"])),
+        _strip("clean", first, "clean"),
+        _strip(f"{column.attack} {in_words(column.eps)}", first, "adversarial"),
+        Strip("attacked − clean", difference(first["adversarial"], first["clean"])),
     ]
     for defense, images in itertools.islice(kept.items(), MOST_DEFENSES):
         strips += [
-            (defense, images["purified"]),
-            ("purified − clean", difference(images["purified"], images["clean"])),
+            _strip(wrapped(defense), images, "purified"),
+            Strip("purified − clean", difference(images["purified"], images["clean"])),
         ]
     figure = Figure(figsize=(2.6 + 0.62 * count, 0.66 * len(strips) + 0.1), layout="constrained")
-    show_strips(figure.subplots(), [(wrapped(label), strip[:count]) for label, strip in strips], label_size=8)
+    cut = [strip._replace(images=strip.images[:count]) for strip in strips]
+    show_strips(figure.subplots(), cut, label_size=8)
     return save_png(figure, path, dpi=110, bbox_inches="tight")
+
+
+def _strip(name: str, images: Mapping[str, Images], kind: str) -> Strip:
+    return Strip(name, images[kind], images.get(f"{kind}_classes"), images.get("labels"))

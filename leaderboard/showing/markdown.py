@@ -53,6 +53,22 @@ def heading(title: str, level: int) -> str:
     return f"{'#' * level} {escaped(title)}"
 
 
+def anchor(title: str) -> str:
+    """Return the address, on its page, that GitHub gives a heading."""
+    kept = "".join(c for c in title.lower() if c.isalnum() or c in " -_")
+    return f"#{kept.replace(' ', '-')}"
+
+
+def link(title: str) -> str:
+    """Return a link to a heading of the same page."""
+    return f"[{escaped(title)}]({anchor(title)})"
+
+
+def folded(summary: str, *parts: str) -> str:
+    """Return blocks that a reader unfolds under a line that says what they hold."""
+    return "\n\n".join([f"<details>\n<summary>{escaped(summary)}</summary>", *parts, "</details>"])
+
+
 def bullets(lines: Iterable[Text]) -> str:
     """Return one item a line."""
     return "\n".join(f"- {prose(line)}" for line in lines)
@@ -73,11 +89,8 @@ def picture(caption: str, path: str) -> str:
 
 
 def render(table: Table, level: int = 3) -> str:
-    """Return a table with its heading, its note and its remarks.
-
-    The columns of words before the first figures are set to the left, all others to the right.
-    """
-    sides = ["left" if index < table.leading else "right" for index in range(len(table.headings))]
+    """Return a table with its heading, its note and its remarks; words are set to the left, figures to the right."""
+    sides = ["left" if each.holds == "words" else "right" for each in table.headings]
     titles = [written(each.title, STYLE) for each in table.headings]
     rows = [[written(value, STYLE) for value in row] for row in table.rows]
     body = tabulate(rows, titles, tablefmt="github", disable_numparse=True, colalign=sides)

@@ -12,25 +12,26 @@ from purification_bench.leaderboard.results.store import Store, file_stem
 from purification_bench.leaderboard.showing import markdown, page_parts
 from purification_bench.leaderboard.showing.curves import curves, gaps
 from purification_bench.leaderboard.showing.gallery import MOST_DEFENSES, gallery
-from purification_bench.leaderboard.showing.page_boards import board_section
+from purification_bench.leaderboard.showing.page_boards import Picture, Section
+from purification_bench.leaderboard.showing.tables import standings
 from purification_bench.leaderboard.showing.tables.origin import machine, versions
-from purification_bench.leaderboard.showing.values import Name, text
+from purification_bench.leaderboard.showing.values import Name, Term, text
 
 GAPS = (
-    "Worst case: against the attacker who does not know the purifier, and against all together. The dotted line is the "
-    "dataset's mark, the size at which rows are compared."
+    "What is claimed, against attackers who do not know the purifier, and what all attackers together leave. The "
+    "dotted line is the size at which rows are compared."
 )
 CURVES = (
-    "Accuracy attack by attack, gray-box: the attacker does not know the purifier, so this bounds nothing. The dotted "
-    "line is the dataset's mark."
+    "Accuracy under attackers who do not know the purifier, attack by attack. Others leave less. The dotted line is "
+    "the size at which rows are compared."
 )
 GALLERY = (
-    f"What the purifiers (at most {MOST_DEFENSES}) do to the first images under a gray-box attack, and how far that is "
-    "from the clean image (grey: not at all)."
+    f"What the purifiers (at most {MOST_DEFENSES}) make of the first images under an attack that does not know them, "
+    "and how far that is from the clean image (grey: not at all). The digit is the class that the classifier sees."
 )
 
-Pictures = Mapping[str, Sequence[tuple[str, str]]]
-"""For each board's file name, the caption and the path of its pictures, relative to the page."""
+Pictures = Mapping[str, Mapping[str, Picture]]
+"""For each board's file name, its pictures by name."""
 
 
 def write_leaderboard(store: Store, target: Path | None = None) -> Path:
@@ -40,7 +41,9 @@ def write_leaderboard(store: Store, target: Path | None = None) -> Path:
     shown = lay_out(results)
     judged, folder = [board for board in shown if board.protocol == STANDARD], page.parent / "figures"
     pictures = {
-        file_name(board): [(caption, page_parts.link(path, page)) for caption, path in _drawn(board, store, folder)]
+        file_name(board): {
+            name: (caption, page_parts.link(path, page)) for name, caption, path in _drawn(board, store, folder)
+        }
         for board in judged
     }
     parts = [store.about() or "# Leaderboard", *sections(results, shown, pictures)]
@@ -49,8 +52,20 @@ def write_leaderboard(store: Store, target: Path | None = None) -> Path:
 
 
 def sections(results: Sequence[Result], shown: Sequence[Board], pictures: Pictures) -> list[str]:
-    """Return how the results were computed, and a section for each board."""
-    return [_computed(results), *(board_section(board, pictures.get(file_name(board), [])) for board in shown)]
+    """Return the summary of each board, the contents, the details of each board, and how all was computed."""
+    if not results:
+        return ["No results yet."]
+    each = [Section(board, pictures.get(file_name(board), {})) for board in shown]
+    legend = [markdown.prose(sentences) for sentences in standings.LEGEND]
+    return [
+        *(legend if any(section.is_ranked for section in each) else []),
+        *(section.summary for section in each),
+        "## Contents",
+        _contents(each),
+        *(section.details for section in each),
+        "## How this was computed",
+        _computed(results),
+    ]
 
 
 def file_name(board: Board) -> str:
@@ -58,29 +73,38 @@ def file_name(board: Board) -> str:
     return f"{file_stem(place(board.dataset, board.classifier, board.protocol))}-seed{board.seed}"
 
 
-def _drawn(board: Board, store: Store, folder: Path) -> list[tuple[str, Path]]:
-    """Draw a board's pictures; return the caption and the file of each that there is something to draw for."""
+def _contents(each: Sequence[Section]) -> str:
+    lines = []
+    for section in each:
+        top, *below = section.contents
+        lines.append(f"- {markdown.link(top)}")
+        lines += [f"  - {markdown.link(title)}" for title in below]
+    return "\n".join(lines)
+
+
+def _drawn(board: Board, store: Store, folder: Path) -> list[tuple[str, str, Path]]:
+    """Draw a board's pictures; return the name, caption and file of each that there is something to draw for."""
     name = file_name(board)
     drawn = [
-        (GAPS, gaps(board, folder, f"gaps-{name}")),
-        (CURVES, curves(board, folder, f"curves-{name}")),
-        (GALLERY, gallery(board, store.examples_of, folder, f"gallery-{name}")),
+        ("gaps", GAPS, gaps(board, folder, f"gaps-{name}")),
+        ("curves", CURVES, curves(board, folder, f"curves-{name}")),
+        ("gallery", GALLERY, gallery(board, store.examples_of, folder, f"gallery-{name}")),
     ]
-    return [(caption, path) for caption, path in drawn if path is not None]
+    return [(what, caption, path) for what, caption, path in drawn if path is not None]
 
 
 def _computed(results: Sequence[Result]) -> str:
-    if not results:
-        return "No results yet."
     machines = sorted({machine(result) for result in results})
     installed = sorted({versions(result) for result in results})
     days = sorted({result.created[:10] for result in results})
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return markdown.prose(
         text(
-            f"Computed {span} on {'; '.join(machines)} with {'; '.join(installed)}. {len(results)} cells. Every figure "
-            "is in percent of images with its 95 % interval (Wilson; with draws, at the effective sample size); the "
-            "intervals do not cover the randomness of training. ",
+            f"{len(results)} cells, computed {span} on {'; '.join(machines)} with {'; '.join(installed)}. A ",
+            Term("cell"),
+            " is one defense on clean images, under one attack at one size, or timed. Figures are percent of images; "
+            "in brackets is the 95 % interval (Wilson; of a random defense at the effective sample size). Intervals do "
+            "not cover the randomness of training. ",
             Name("accuracy"),
             " is the share right under one attack; ",
             Name("robust_accuracy"),

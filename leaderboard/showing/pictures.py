@@ -6,6 +6,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -18,6 +19,7 @@ Images = NDArray[np.uint8]
 GAP = 3
 """Pixels between images."""
 LABEL_WIDTH = 24
+RIGHT, WRONG = "#00704f", "#b04400"
 mpl.rcParams["svg.hashsalt"] = "purification-bench"
 
 
@@ -39,16 +41,42 @@ def stack(strips: Sequence[Images]) -> tuple[Images, int]:
     return np.concatenate(lines, axis=0), strips[0].shape[-2] + GAP
 
 
-def show_strips(panel: Axes, strips: Sequence[tuple[str, Images]], label_size: int) -> int:
-    """Draw strips of images below one another, each with its name at the left; return the distance between them."""
-    picture, pitch = stack([images for _, images in strips])
+class Strip(NamedTuple):
+    """Images beside one another."""
+
+    name: str
+    images: Images
+    classes: NDArray[Any] | None = None
+    """What the classifier sees in each ..."""
+    labels: NDArray[Any] | None = None
+    """... and what is there."""
+
+
+def show_strips(panel: Axes, strips: Sequence[Strip], label_size: int) -> int:
+    """Draw strips of images below one another, each with its name at the left; return the distance between them.
+
+    Where classes are known, they are written into the images: in green where they are right.
+    """
+    picture, pitch = stack([strip.images for strip in strips])
     panel.imshow(picture, vmin=0, vmax=255, cmap="gray", interpolation="nearest")
     panel.set_xticks([])
-    panel.set_yticks([pitch * (i + 0.5) for i in range(len(strips))], [name for name, _ in strips])
+    panel.set_yticks([pitch * (i + 0.5) for i in range(len(strips))], [strip.name for strip in strips])
+    for down, strip in enumerate(strips):
+        _write_classes(panel, strip, pitch * down)
     panel.tick_params(length=0, labelsize=label_size)
     for side in panel.spines.values():
         side.set_visible(False)
     return pitch
+
+
+def _write_classes(panel: Axes, strip: Strip, top: float) -> None:
+    if strip.classes is None or strip.labels is None:
+        return
+    across = strip.images.shape[-1] + GAP
+    for index, (seen, there) in enumerate(zip(strip.classes, strip.labels, strict=False)):
+        colour = RIGHT if seen == there else WRONG
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
+        panel.text(index * across, top, str(seen), color=colour, fontsize=6, weight="bold", va="top", bbox=box)
 
 
 def wrapped(label: str) -> str:

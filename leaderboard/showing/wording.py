@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from purification_bench.leaderboard.judging.statistics import Estimate
+from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.showing.values import (
     Attacked,
     Count,
@@ -107,7 +108,7 @@ def _(value: Digest, style: Style = PLAIN) -> str:
 
 @written.register
 def _(value: Size, style: Style = PLAIN) -> str:
-    return f"{value.eps:g}{'*' if value.marked else ''}"
+    return f"{in_words(value.eps)}{'*' if value.marked else ''}"
 
 
 @written.register

@@ -55,7 +55,10 @@ def objective_improves(board: Board, row: Row) -> Finding:
     }
     low = {column: improved for column, improved in shares.items() if improved < CLIMBING}
     said = [
-        (f"{c.attack} ({c.threat.word}) at {c.eps:g} raises its loss on {100 * improved:.0f} % of images", c in low)
+        (
+            f"{c} raises its loss on {100 * improved:.0f} % of images",
+            c in low,
+        )
         for c, improved in shares.items()
     ]
     own = any(column.threat.gradient == "true" for column in low or shares) and row.fits("differentiable")
@@ -71,7 +74,10 @@ def planted_examples_are_found(board: Board, row: Row) -> Finding:
         and "planted_found_share" in probes
     }
     said = [
-        (f"{c.attack} ({c.threat.word}) at {c.eps:g} finds {100 * met:.0f} % of the planted examples", met < PLANTED)
+        (
+            f"{c} finds {100 * met:.0f} % of the planted examples",
+            met < PLANTED,
+        )
         for c, met in shares.items()
     ]
     idle = "none was planted: the purifier keeps too few, chance finds them, or no attack took the true gradient"

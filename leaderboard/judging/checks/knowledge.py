@@ -18,6 +18,7 @@ from purification_bench.leaderboard.judging.checks.evidence import (
     strongest,
 )
 from purification_bench.leaderboard.judging.checks.finding import Finding, Sentence, conclude
+from purification_bench.leaderboard.results.sizes import in_words
 
 
 def seeing_helps(board: Board, row: Row) -> Finding:
@@ -28,8 +29,7 @@ def seeing_helps(board: Board, row: Row) -> Finding:
         rivals = [c for c in blind(row) if c.eps == eps and c.norm == "linf"]
         said += [
             (
-                f"at {eps:g} {rival.attack} ({rival.threat.word}) leaves {share(row, rival)}, the best attack that "
-                f"sees the purifier {share(row, best)}",
+                f"{rival} leaves {share(row, rival)}, the best attack that sees the purifier {share(row, best)}",
                 leaves_more(row, best, rival),
             )
             for rival in rivals
@@ -51,8 +51,7 @@ def each_gradient_helps(board: Board, row: Row) -> Finding:
             pairs.append((strongest(row, (c for c in required if place(c) == where)), strongest(row, rivals)))
     said = [
         (
-            f"at {best.eps:g} {best.attack} ({best.threat.word}) leaves {share(row, best)}, {rival.attack} "
-            f"without the purifier {share(row, rival)}",
+            f"{best} leaves {share(row, best)}, {rival.attack} without the purifier {share(row, rival)}",
             leaves_more(row, best, rival),
         )
         for best, rival in pairs
@@ -70,7 +69,7 @@ def gradients_beat_queries(board: Board, row: Row) -> Finding:
             continue
         n = min(len(best), len(queried))
         left = f"leaves {100 * queried[:n].mean():.1f} %, gradients {100 * best[:n].mean():.1f} %"
-        said.append((f"at {column.eps:g} {column.attack} {left}", is_more(best[:n], queried[:n])))
+        said.append((f"at {in_words(column.eps)} {column.attack} {left}", is_more(best[:n], queried[:n])))
     return conclude("gradients beat queries", said, "no size was attacked by queries and along gradients")
 
 
@@ -85,7 +84,7 @@ def noise_hides_nothing(board: Board, row: Row) -> Finding:
     pairs = [(a, b) for b, a in product(frozen, free) if (a.attack, a.eps) == (b.attack, b.eps)]
     said = [
         (
-            f"{a.attack} at {a.eps:g} leaves {share(row, a)}, with the randomness frozen {share(row, b)}",
+            f"{a.attack} at {in_words(a.eps)} leaves {share(row, a)}, with the randomness frozen {share(row, b)}",
             leaves_more(row, a, b),
         )
         for a, b in pairs

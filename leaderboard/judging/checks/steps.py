@@ -17,6 +17,7 @@ from purification_bench.leaderboard.judging.checks.evidence import (
     strongest,
 )
 from purification_bench.leaderboard.judging.checks.finding import Finding, conclude
+from purification_bench.leaderboard.results.sizes import in_words
 
 
 def iterative_beats_single_step(board: Board, row: Row) -> Finding:
@@ -25,7 +26,7 @@ def iterative_beats_single_step(board: Board, row: Row) -> Finding:
     pairs = [(one, many) for one, many in product(single, descending(row)) if place(one) == place(many)]
     said = [
         (
-            f"at {one.eps:g} one step leaves {share(row, one)}, many steps {share(row, many)}",
+            f"at {in_words(one.eps)} one step leaves {share(row, one)}, many steps {share(row, many)}",
             leaves_more(row, many, one),
         )
         for one, many in pairs
@@ -44,7 +45,7 @@ def more_steps_change_little(board: Board, row: Row) -> Finding:
     ]
     said = [
         (
-            f"{few.attack} ({few.threat.word}) at {few.eps:g} leaves {share(row, few)}, twice the steps "
+            f"{few.attack} ({few.threat.word}) at {in_words(few.eps)} leaves {share(row, few)}, twice the steps "
             f"{share(row, many)}",
             leaves_more(row, few, many),
         )
@@ -68,8 +69,8 @@ def success_grows_with_eps(board: Board, row: Row) -> Finding:
     ]
     said = [
         (
-            f"{large.attack} ({large.threat.word}) leaves {share(row, small)} at {small.eps:g} and "
-            f"{share(row, large)} at {large.eps:g}",
+            f"{large.attack} ({large.threat.word}) leaves {share(row, small)} at {in_words(small.eps)} and "
+            f"{share(row, large)} at {in_words(large.eps)}",
             leaves_more(row, large, small),
         )
         for small, large in pairs

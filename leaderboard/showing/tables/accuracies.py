@@ -5,7 +5,9 @@ from __future__ import annotations
 from purification_bench.leaderboard.judging.aggregate import accuracy, robust_accuracy, standing
 from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.results.declared import Threat
+from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.showing import threats
+from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Heading, Table, figures, words
 from purification_bench.leaderboard.showing.tables.cost import end_to_end
 from purification_bench.leaderboard.showing.tables.counts import image_counts
@@ -13,7 +15,6 @@ from purification_bench.leaderboard.showing.values import (
     UNSAID,
     Failed,
     Missing,
-    Name,
     Size,
     Stacked,
     Value,
@@ -39,7 +40,7 @@ def by_size(board: Board, attack: str, threat: Threat | None = None) -> Table:
         cells = [_cell(row, column) for column in columns]
         if columns[0].threat.is_baseline or not all(isinstance(cell, Missing) for cell in cells):
             n = image_counts(row.cells.get(column) for column in columns)
-            rows.append([Name(row.defense), known(accuracy(row.clean)), *cells, n])
+            rows.append([row_name(board, row), known(accuracy(row.clean)), *cells, n])
     note = text(ONE_STEP) if any(size.marked for size in sizes) else UNSAID
     headings = [*words("defense"), *figures("clean", *sizes, "n")]
     return Table(f"Accuracy under {attack} ({NORMS[columns[0].norm]}, {columns[0].threat.word})", headings, rows, note)
@@ -59,8 +60,8 @@ def worst_case(board: Board) -> Table:
     for row in board.rows.values():
         estimates = [known(robust_accuracy(row, board.candidates(eps))) for eps in sizes]
         n = image_counts(row.cells.get(column) for eps in sizes for column in board.candidates(eps))
-        rows.append([Name(row.defense), *estimates, n])
-    over = "; ".join(f"{eps:g}: {', '.join(c.attack for c in board.candidates(eps))}" for eps in sizes)
+        rows.append([row_name(board, row), *estimates, n])
+    over = "; ".join(f"{in_words(eps)}: {', '.join(c.attack for c in board.candidates(eps))}" for eps in sizes)
     note = text(f"Right on the clean image and under every attack at that size ({over}).")
     return Table("Gray-box per-image worst case", [*words("defense"), *figures(*map(Size, sizes), "n")], rows, note)
 
@@ -76,7 +77,7 @@ def overview(board: Board) -> Table:
         at = standing(board, row, board.mark)
         worst = [known(at.claimed), *([known(at.robust)] if board.adaptive else [])]
         cells = [known(accuracy(row.cells.get(column))) for column in board.columns]
-        rows.append([Name(row.defense), known(at.clean), *cells, *worst, end_to_end(row)[0]])
+        rows.append([row_name(board, row), known(at.clean), *cells, *worst, end_to_end(row)[0]])
     return Table(f"{board.title}: accuracy (%), gray-box where no threat is named", headings, rows)
 
 

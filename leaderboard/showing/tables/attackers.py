@@ -6,6 +6,7 @@ from purification_bench.leaderboard.judging.aggregate import robust_accuracy
 from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.showing import threats
+from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.counts import image_counts, span
 from purification_bench.leaderboard.showing.values import (
@@ -57,7 +58,7 @@ def _worst_cases(board: Board, row: Row, eps: float) -> list[Value]:
     each = [[c for c in board.candidates(eps, threat) if c in row.cells] for threat in threats.judging(board)]
     together = board.headline(row, eps)
     worst = [known(robust_accuracy(row, columns)) for columns in (*each, together)]
-    return [Name(row.defense), Size(eps), *worst, image_counts(row.cells.get(column) for column in together)]
+    return [row_name(board, row), Size(eps), *worst, image_counts(row.cells.get(column) for column in together)]
 
 
 def how(board: Board) -> Table | None:
@@ -68,10 +69,10 @@ def how(board: Board) -> Table | None:
         for threat in board.threats:
             if threat.gradient == "true" and attacked and not row.fits(threat.asks):
                 nothing = [Missing(NO_GRADIENT) for _ in range(4)]
-                rows.append([Name(row.defense), text(threat.word), text(f"none: {NO_GRADIENT}"), *nothing])
+                rows.append([row_name(board, row), text(threat.word), text(f"none: {NO_GRADIENT}"), *nothing])
             cells = {column: r for column, r in row.cells.items() if column.threat == threat and r.ok}
             if cells and not threat.is_baseline:
-                rows.append([Name(row.defense), text(threat.word), *_means(cells)])
+                rows.append([row_name(board, row), text(threat.word), *_means(cells)])
     headings = [*words("defense", "threat", "attacks", "attacked as"), *figures("draws", "queries an image", "n")]
     return Table("How they were attacked", headings, rows, HOW_NOTE) if rows else None
 

@@ -9,13 +9,14 @@ from purification_bench.leaderboard.judging.aggregate import standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.checks.evidence import LEVEL, POINTS, smallest_margin
 from purification_bench.leaderboard.judging.checks.finding import Finding
+from purification_bench.leaderboard.results.sizes import in_words
+from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.values import (
     Count,
     Listing,
     Margin,
     Missing,
-    Name,
     Term,
     Text,
     Value,
@@ -35,8 +36,8 @@ def verdicts(board: Board) -> Table | None:
             found = standing(board, row, board.mark)
             shares = [known(estimate) for estimate in (found.clean, found.claimed, found.robust)]
             verdict = text(audit.verdict(board, row))
-            rows.append([Name(row.defense), verdict, *shares, Margin(smallest_margin(row))])
-    at = f"at {board.mark:g}"
+            rows.append([row_name(board, row), verdict, *shares, Margin(smallest_margin(row))])
+    at = f"at {in_words(board.mark)}"
     headings = [*words("defense", "verdict"), *figures("clean", f"claimed {at}", f"robust {at}", "sees margins from")]
     return Table("What the audit comes to", headings, rows, text(FEW_IMAGES)) if rows else None
 
@@ -46,14 +47,14 @@ def checks(board: Board) -> Table | None:
     audits = {name: audit.audit(board, row) for name, row in board.rows.items() if audit.audited(board, row)}
     if not audits:
         return None
-    rows = [[Name(name), *_outcomes(findings)] for name, findings in audits.items()]
+    rows = [[row_name(board, board.rows[name]), *_outcomes(findings)] for name, findings in audits.items()]
     every = "; ".join(finding.check for finding in next(iter(audits.values())))
     note = text(
         f"The checks: {every}. One that failed takes the row's rank, unless it only informs. Margins are significant "
         f"at {100 * LEVEL:g} % on paired images, and at least {100 * POINTS:g} points."
     )
     headings = [*words("defense", "failed", "informs", "not run"), *figures("passed")]
-    return Table("Audit", headings, rows, note, _evidence(audits))
+    return Table("Audit", headings, rows, note, _evidence(board, audits))
 
 
 def _outcomes(findings: Sequence[Finding]) -> list[Value]:
@@ -67,9 +68,9 @@ def _named(findings: Iterable[Finding]) -> Listing | Missing:
     return listing(text(finding.check) for finding in findings)
 
 
-def _evidence(audits: Mapping[str, Sequence[Finding]]) -> list[Text]:
+def _evidence(board: Board, audits: Mapping[str, Sequence[Finding]]) -> list[Text]:
     return [
-        text(Name(name), ": ", Term(finding.check), f": {finding.evidence}.")
+        text(row_name(board, board.rows[name]), ": ", Term(finding.check), f": {finding.evidence}.")
         for name, findings in audits.items()
         for finding in findings
         if finding.state == "failed"

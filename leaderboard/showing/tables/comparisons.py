@@ -6,10 +6,11 @@ from purification_bench.leaderboard.judging.aggregate import paired
 from purification_bench.leaderboard.judging.boards import Board
 from purification_bench.leaderboard.judging.differences import Difference, Differences
 from purification_bench.leaderboard.judging.statistics import Comparison
+from purification_bench.leaderboard.results.sizes import in_words
+from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.values import (
     Count,
-    Name,
     Points,
     PValue,
     Share,
@@ -26,7 +27,14 @@ def comparisons(board: Board) -> Table | None:
     for pair in paired(board):
         test = pair.comparison
         outcome = _outcome(test, pair.adjusted)
-        rows.append([Name(pair.first), Name(pair.second), *outcome, text(test.test), Count(pair.n)])
+        rows.append(
+            [
+                *(row_name(board, board.rows[each]) for each in (pair.first, pair.second)),
+                *outcome,
+                text(test.test),
+                Count(pair.n),
+            ]
+        )
     headings = [
         *words("first", "second"),
         *figures("points", "better : worse", "p", "p (Holm)"),
@@ -34,27 +42,32 @@ def comparisons(board: Board) -> Table | None:
         *figures("n"),
     ]
     what = "headline" if board.adaptive else "gray-box worst case"
-    note = text(f"On the {what} at {board.mark:g}; Holm over the {len(rows)} pairs of this table.")
+    note = text(f"On the {what} at {in_words(board.mark)}; Holm over the {len(rows)} pairs of this table.")
     return Table("Paired comparison", headings, rows, note) if rows else None
 
 
-def a_against_b(differences: Differences) -> Table:
-    """Every cell that two stores, or two defenses, share."""
-    headings = [*words("cell"), *figures("eps", "A", "B", "A - B", "A better : worse", "p", "p (Holm)", "n")]
+def a_against_b(differences: Differences, first: str = "A", second: str = "B") -> Table:
+    """Every cell that two stores, or two defenses, share; what all of them have in common stands in the title."""
+    headings = [*words("cell"), *figures("eps", "A", "B", "A - B", "A better : worse", "p (Holm)", "n")]
     note = text(
-        f"{len(differences.shared)} shared cells, {differences.unmatched} without a counterpart; Holm over the shared "
-        "ones."
+        f"A: {first}. B: {second}. {len(differences.shared)} shared cells, {differences.unmatched} without a "
+        "counterpart; p is of a paired test, Holm-corrected over the shared ones."
     )
-    rows = [_row(difference) for difference in differences.shared]
-    return Table("A against B: accuracy (%) on the same images", headings, rows, note)
+    common = {(each.cell.place, each.cell.seed) for each in differences.shared}
+    alike = len(common) == 1
+    where = f"{', '.join(next(iter(common))[0])}: " if alike else ""
+    rows = [_row(difference, alike) for difference in differences.shared]
+    return Table(f"{where}accuracy (%) on the same images", headings, rows, note)
 
 
-def _row(difference: Difference) -> list[Value]:
+def _row(difference: Difference, alike: bool) -> list[Value]:
     cell, test = difference.cell, difference.comparison
-    attack = f"{cell.attack} ({cell.threat})" if cell.attack else "clean"
-    named = text(", ".join(filter(None, (*cell.place, f"seed {cell.seed}", cell.defense, attack))))
+    attack = f"{cell.attack} ({cell.threat})" if cell.threat else cell.attack or "clean"
+    where = () if alike else (*cell.place, f"seed {cell.seed}")
+    named = text(", ".join(filter(None, (*where, cell.defense, attack))))
     shares = (Share(difference.first), Share(difference.second))
-    return [named, Size(cell.eps), *shares, *_outcome(test, difference.adjusted), Count(difference.n)]
+    points, tally = Points(test.difference), Tally(test.wins, test.losses)
+    return [named, Size(cell.eps), *shares, points, tally, PValue(difference.adjusted), Count(difference.n)]
 
 
 def _outcome(test: Comparison, adjusted: float) -> list[Value]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.origin import machine
 from purification_bench.leaderboard.showing.values import (
     Count,
     Missing,
-    Name,
     Number,
     Quantiles,
     Value,
@@ -25,8 +25,8 @@ NOTE = "Batch 1 after warm-up, defenses interleaved; compare only rows of one de
 
 def latency(board: Board) -> Table | None:
     """Cost of each defense; None where nothing was timed."""
-    timed = [(row.defense, row.latency) for row in board.rows.values() if row.latency is not None]
-    rows = [[Name(defense), *_costs(result, result.latency)] for defense, result in timed if result.latency]
+    timed = [(row_name(board, row), row.latency) for row in board.rows.values() if row.latency is not None]
+    rows = [[defense, *_costs(result, result.latency)] for defense, result in timed if result.latency]
     headings = [
         *words("defense"),
         *figures("purifier p50 / p90 ms", "end to end p50 / p90 ms", "calls", "images/s", "batch", "peak MiB"),

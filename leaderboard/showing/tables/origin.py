@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Table, words
 from purification_bench.leaderboard.showing.values import (
     UNSAID,
@@ -51,22 +52,29 @@ def _given(options: Mapping[str, object]) -> Iterable[Text]:
             yield text(f"{name} {said}")
 
 
-def provenance(board: Board, title: str = "Weights") -> Table:
-    """Whose weights a board was computed with, and the seed and the batch plan."""
-    described = [row.newest for row in board.rows.values()]
-    first = described[0]
+def provenance(board: Board, title: str = "Defenses and their weights") -> Table:
+    """Say what each row is: its full name, where it was published, whose weights it has; seed and batch plan."""
+    first = next(iter(board.rows.values())).newest
     classifier = text(Name(board.classifier), " (classifier)")
-    rows: list[list[Value]] = [
-        [classifier, _digest(first.identity["classifier"]["weights"]), _command(first.facts["classifier"])]
-    ]
-    for result in described:
-        weights = result.identity["defense"]["weights"]
-        if weights:
-            rows.append([Name(result.defense), _digest(weights), _command(result.facts.get("weights"))])
+    target, trained = first.identity["classifier"]["weights"], first.facts["classifier"]
+    rows: list[list[Value]] = [[classifier, Missing(), Missing(), Missing(), _digest(target), _command(trained)]]
+    for row in board.rows.values():
+        result, paper = row.newest, str(row.newest.facts.get("paper", ""))
+        rows.append(
+            [
+                row_name(board, row),
+                Name(row.defense),
+                text(paper) if paper else Missing(),
+                trained_on(result),
+                _digest(result.identity["defense"]["weights"]),
+                _command(result.facts.get("weights")),
+            ]
+        )
     plan = first.identity.get("batch", {})
     batches = ", ".join(f"{step} {images}" for step, images in plan.items())
     ran = text(f"Seed {board.seed}; batch plan: {batches}.") if plan else UNSAID
-    return Table(title, words("what", "SHA-256", "trained by"), rows, spaced([ran, *_randomness(board)]))
+    headings = words("row", "full name", "paper", "trained on", "SHA-256", "trained by")
+    return Table(title, headings, rows, spaced([ran, *_randomness(board)]))
 
 
 def _randomness(board: Board) -> Iterable[Text]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from purification_bench.leaderboard.judging import aggregate, audit
 from purification_bench.leaderboard.judging.boards import Board, Row
+from purification_bench.leaderboard.judging.checks.evidence import smallest_margin
+from purification_bench.leaderboard.judging.statistics import Estimate
+from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.showing import threats
-from purification_bench.leaderboard.showing.names import shortened
+from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.cost import end_to_end
-from purification_bench.leaderboard.showing.tables.origin import trained_on
 from purification_bench.leaderboard.showing.values import (
     Count,
     Counts,
+    Margin,
     Name,
     Points,
     Share,
     Size,
     Term,
-    Text,
     Value,
     known,
     listing,
@@ -25,42 +27,60 @@ from purification_bench.leaderboard.showing.values import (
 )
 from purification_bench.leaderboard.showing.wording import written
 
-COST = "Latency: purifier and classifier at batch 1; images/s at the batch of the latency table."
+LEGEND = (
+    text(
+        Term("Clean"),
+        ", ",
+        Term("claimed"),
+        " and ",
+        Term("robust"),
+        " are percent of the same n images: right without an attack; right under the worst attack by somebody who "
+        "knows the classifier and not the purifier, which is what most papers report; right under the worst of all "
+        "attacks that were run, with its 95 % interval.",
+    ),
+    text(
+        "The worst is taken image by image: an image counts if no attack breaks it. Rows are ranked by ",
+        Term("robust"),
+        "; where one has no rank, its verdict says why. ",
+        Term("p50 ms"),
+        ": the median time for one image, purifier and classifier.",
+    ),
+    text(
+        "The verdict is the audit's. ",
+        Term("Stands"),
+        ": no check speaks against the number, which is still an upper bound. ",
+        Term("Fails"),
+        ": the checks that are named did not come out as they should, so the attacks may have been fooled, and the "
+        "number may be far too high. ",
+        Term("Not robust"),
+        ": a classifier that guesses would do as well.",
+    ),
+)
 
 
 def summary(board: Board) -> Table:
-    """One line a defense: the headline where an attacker saw the purifier, what is claimed, cost."""
-    adaptive, mark = board.adaptive, f"at {board.mark:g}"
-    headings = [
-        *words("rank", "defense", *(["verdict"] if adaptive else []), "trained on"),
-        *figures("clean", *([f"robust {mark}", "area"] if adaptive else []), f"claimed {mark}"),
-        *figures(*(["gap"] if adaptive else []), "p50 ms", "p90 ms", "images/s", "n"),
-    ]
-    rows = [_row(board, rank, row) for rank, row in ranked(board)]
-    return Table(board.title, headings, rows, _adaptive_note(board) if adaptive else _claimed_note(board))
-
-
-def glance(board: Board) -> Table:
     """Return what fits a terminal of 80 columns: what each row is worth and costs, and what the audit makes of it."""
     headings = [*words("rank", "defense"), *figures("clean", "robust", "claimed", "p50 ms", "n"), *words("verdict")]
-    names = shortened(board.rows)
-    rows = [_glimpse(board, rank, row, names[row.defense]) for rank, row in ranked(board)]
-    return Table(f"{board.title}, at {board.mark:g} (%)", headings, rows)
+    rows = [_row(board, rank, row) for rank, row in ranked(board)]
+    return Table(f"{board.title}, at {in_words(board.mark)} (%)", headings, rows)
 
 
-def _glimpse(board: Board, rank: int | None, row: Row, name: str) -> list[Value]:
+def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
     at = aggregate.standing(board, row, board.mark)
-    clean, claimed = (None if figure is None else Share(figure.value) for figure in (at.clean, at.claimed))
     return [
-        known(None if rank is None else Count(rank)),
-        text(name.replace("[", " ").replace("]", "").replace(",", ", ")),  # a line may end at each space
-        known(clean),
+        known(None if rank is None else Count(rank), "no rank"),
+        row_name(board, row),
+        known(_share(at.clean)),
         known(at.robust),
-        known(claimed),
+        known(_share(at.claimed)),
         end_to_end(row)[0],
         known(None if at.n is None else Counts(at.n, at.n)),
         text(audit.verdict(board, row)),
     ]
+
+
+def _share(estimate: Estimate | None) -> Share | None:
+    return None if estimate is None else Share(estimate.value)
 
 
 def ranked(board: Board) -> list[tuple[int | None, Row]]:
@@ -78,52 +98,45 @@ def ranked(board: Board) -> list[tuple[int | None, Row]]:
     return ranks + [(None, row) for row in board.rows.values() if row.defense not in named]
 
 
-def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
-    at, area = aggregate.standing(board, row, board.mark), aggregate.area(board, row)
-    headline: list[Value] = [known(at.robust), known(None if area is None else Share(area))] if board.adaptive else []
-    return [
-        known(None if rank is None else Count(rank), "no rank"),
-        Name(row.defense),
-        *([text(audit.verdict(board, row))] if board.adaptive else []),
-        trained_on(row.newest),
-        known(at.clean),
-        *headline,
-        known(at.claimed),
-        *([known(None if at.gap is None else Points(at.gap))] if board.adaptive else []),
-        *end_to_end(row),
-        known(None if at.n is None else Counts(at.n, at.n)),
-    ]
-
-
-def _claim(board: Board) -> Text:
-    attacks = ", ".join(column.attack for column in board.candidates(board.mark))
-    return text(
-        Term("Claimed"),
-        ": gray-box ",
-        Name("robust_accuracy"),
-        f" at Linf {board.mark:g}, the per-image worst case "
-        f"over the clean image and {attacks or 'no attack'}. The attacker knows the classifier but not the purifier, "
-        "so it bounds nothing",
-    )
-
-
-def _claimed_note(board: Board) -> Text:
-    ranking = f": rows are ranked by attacks that see the purifier, and none of these does. {COST}"
-    return text(*_claim(board).parts, ranking)
-
-
-def _adaptive_note(board: Board) -> Text:
+def worth(board: Board) -> Table | None:
+    """Tell what each row is worth at the mark, with every interval; None where no attacker sees a purifier."""
+    if not board.adaptive:
+        return None
+    at = f"at {in_words(board.mark)}"
+    headings = [*words("defense"), *figures("clean", f"claimed {at}", f"robust {at}", "gap", "area", "margin", "n")]
+    rows = [_worth(board, row) for _, row in ranked(board)]
     others = ", ".join(threat.word for threat in threats.beyond_baseline(board))
     sizes = {eps for row in board.rows.values() for eps in board.adaptive_sizes(row) if eps <= board.mark}
     tried = written(listing(Size(eps) for eps in sorted({0.0, *sizes})))
-    return text(
-        *_claim(board).parts,
-        ". ",
+    claimed = ", ".join(column.attack for column in board.candidates(board.mark))
+    note = text(
+        Term("Claimed"),
+        ": ",
+        Name("robust_accuracy"),
+        f" under gray-box {claimed or 'no attack'}. ",
         Term("Robust"),
-        ", the headline and the rank: the worst case over those and over "
-        f"every attack of {others}, at this size or, where they see the purifier, a smaller one. ",
-        Term("Area"),
-        f": its mean from 0 to the mark, by trapezoids between {tried}. ",
+        f": under those and every attack of {others} of this size; attacks that see the purifier count at smaller "
+        "sizes too. ",
         Term("Gap"),
-        f": claimed less robust, on the same images. The rank is an order; which rows stand, the audit says. {COST}",
+        ": claimed less robust. ",
+        Term("Area"),
+        f": the mean of robust from 0 to the mark, by trapezoids between {tried}; only rows of one page have the same "
+        "sizes. ",
+        Term("Margin"),
+        ": how far apart two attacks must be on so few images before the audit can see it.",
     )
+    return Table("What each row is worth", headings, rows, note)
+
+
+def _worth(board: Board, row: Row) -> list[Value]:
+    at, area = aggregate.standing(board, row, board.mark), aggregate.area(board, row)
+    return [
+        row_name(board, row),
+        known(at.clean),
+        known(at.claimed),
+        known(at.robust),
+        known(None if at.gap is None else Points(at.gap)),
+        known(None if area is None else Share(area)),
+        known(Margin(smallest_margin(row)) if audit.audited(board, row) else None),
+        known(None if at.n is None else Counts(at.n, at.n)),
+    ]
