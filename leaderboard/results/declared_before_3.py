@@ -43,7 +43,7 @@ def declared_before_3(identity: Mapping[str, Any]) -> Declared:
     return Declared(_traits(table, attack), table.threats[estimator], defense)
 
 
-def paper_of(identity: Mapping[str, Any]) -> str:
+def paper_before(identity: Mapping[str, Any]) -> str:
     """Return where a cell's defense was published; empty where that is not known."""
     return _table().papers.get(identity["defense"]["name"], "")
 

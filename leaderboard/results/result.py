@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from purification_bench.leaderboard.results.canonical import digest
 from purification_bench.leaderboard.results.declared import Declared
-from purification_bench.leaderboard.results.declared_before_3 import declared_before_3, paper_of
+from purification_bench.leaderboard.results.declared_before_3 import declared_before_3, paper_before
 from purification_bench.leaderboard.results.errors import ResultError
 from purification_bench.leaderboard.results.reading import SCHEMA, read_row
 from purification_bench.leaderboard.results.verdicts import Verdicts
@@ -87,6 +87,11 @@ class Result:
         return str(self.identity["defense"]["label"])
 
     @property
+    def paper(self) -> str:
+        """Where the defense was published: authors and year; empty where nothing is said."""
+        return str(self.facts.get("paper", paper_before(self.identity)))
+
+    @property
     def protocol(self) -> str:
         """Name of the rules that attacks ran under."""
         return str(self.identity.get("protocol", STANDARD))
@@ -157,7 +162,6 @@ class Result:
         clean, adversarial = (
             Verdicts.from_json(row[name], n) if row[name] else None for name in ("clean", "adversarial")
         )
-        row["facts"] = {"paper": paper_of(row["identity"]), **row["facts"]}
         stored = cls(
             **{name: row[name] for name in COPIED},
             declared=declared or declared_before_3(row["identity"]),

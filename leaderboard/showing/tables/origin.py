@@ -59,7 +59,7 @@ def provenance(board: Board, title: str = "Defenses and their weights") -> Table
     target, trained = first.identity["classifier"]["weights"], first.facts["classifier"]
     rows: list[list[Value]] = [[classifier, Missing(), Missing(), Missing(), _digest(target), _command(trained)]]
     for row in board.rows.values():
-        result, paper = row.newest, str(row.newest.facts.get("paper", ""))
+        result, paper = row.newest, row.newest.paper
         rows.append(
             [
                 row_name(board, row),
