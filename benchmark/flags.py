@@ -178,8 +178,15 @@ def _add_exchange(commands: Commands) -> None:
 
 
 def _add_list(commands: Commands) -> None:
-    listing = commands.add_parser("list", help="list " + ", ".join(LISTS), allow_abbrev=False)
-    listing.add_argument("what", choices=LISTS)
+    listing = commands.add_parser(
+        "list",
+        help="list " + ", ".join(LISTS),
+        description="List what there is. With a name, tell what is known of it: bench list defense cae.",
+        allow_abbrev=False,
+    )
+    one = [what.removesuffix("s") for what in LISTS[:-1]]
+    listing.add_argument("what", choices=[*LISTS, *one], metavar="WHAT", help=", ".join(LISTS))
+    listing.add_argument("name", nargs="?", metavar="NAME", help="its options and defaults, what it declares, weights")
     listing.add_argument("--zoo", type=Path, help="folder of weights to look in first")
     _add_plugin(listing)
 

@@ -32,6 +32,9 @@ class Entry:
     provider: str
     """``built-in``, the distribution that ships it, or the file it was loaded from."""
     module: str | None = None
+    """Of a built-in: where its class is ..."""
+    cls: str = ""
+    """... and what that is called."""
     point: importlib.metadata.EntryPoint | None = None
 
 
@@ -152,10 +155,10 @@ class Registry:
     @functools.cached_property
     def _builtins(self) -> dict[str, Entry]:
         builtins: dict[str, Entry] = {}
-        for name, module, summary in registrations(self.package, f"register_{self.kind}"):
+        for name, module, cls, summary in registrations(self.package, f"register_{self.kind}"):
             if name in builtins:
                 raise self._twice(name, str(builtins[name].module), module)
-            builtins[name] = Entry(name, summary, "built-in", module=module)
+            builtins[name] = Entry(name, summary, "built-in", module=module, cls=cls)
         return builtins
 
     @functools.cached_property

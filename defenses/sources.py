@@ -20,6 +20,7 @@ class Registration(NamedTuple):
 
     name: str
     module: str
+    cls: str
     summary: str
 
 
@@ -28,12 +29,13 @@ def registrations(package: str, decorator: str) -> Iterator[Registration]:
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations if spec else None) or ():
         for file in sorted(Path(folder).glob("*.py")):
-            for name, doc in _decorated(file.read_text(encoding="utf-8"), decorator):
-                yield Registration(name, f"{package}.{file.stem}", first_line(doc))
+            for name, node in _decorated(file.read_text(encoding="utf-8"), decorator):
+                module = f"{package}.{file.stem}"
+                yield Registration(name, module, node.name, first_line(ast.get_docstring(node)))
 
 
-def _decorated(source: str, decorator: str) -> Iterator[tuple[str, str | None]]:
-    """Yield the names that classes are registered under, and their docstrings."""
+def _decorated(source: str, decorator: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """Yield the names that classes are registered under, and the classes."""
     if f"@{decorator}(" not in source:
         return
     for node in ast.parse(source).body:
@@ -41,7 +43,7 @@ def _decorated(source: str, decorator: str) -> Iterator[tuple[str, str | None]]:
             continue
         for mark in node.decorator_list:
             if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == decorator:
-                yield ast.literal_eval(mark.args[0]), ast.get_docstring(node)
+                yield ast.literal_eval(mark.args[0]), node
 
 
 def first_line(doc: str | None) -> str:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+import sys
+
 import pytest
-from conftest import BROKEN
+from conftest import BROKEN, SHAPES
+
+from purification_bench.benchmark.registries import REGISTRIES
+from purification_bench.defenses import described
+from purification_bench.defenses.registry import Registry
+from purification_bench.defenses.spec import option_defaults
 
 
 @pytest.mark.parametrize(
@@ -36,3 +45,80 @@ def test_the_zoo_shows_digest_command_and_validation_score(bench):
     line = next(line for line in out.splitlines() if line.startswith("cae "))
     assert "validation accuracy 0.9" in line or "validation accuracy 0.7" in line
     assert "bench train defense " in line
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["defense", "cae"],
+            ["against: str, default 'fgsm'", "paper: Mandal 2023", "stochastic: noise > 0", "cae on mnist"],
+        ),
+        (["attacks", "pgd"], ["steps: int, default 40", "iterates: True", "--attacks 'pgd[steps=...]'"]),
+        (["classifier", "model_a"], ["Model A", "model_a on mnist: validation accuracy"]),
+        (["dataset", "mnist"], ["shape: (1, 28, 28)", "eps: 0.3", "split: Literal['test', 'validation']"]),
+        (["threat", "soft"], ["gradient of: relaxation", "no headline without it: yes", "relaxes, differentiable"]),
+        (["threats", "adaptive"], ["graybox, bpda, whitebox"]),
+        (["protocol", "standard"], ["images stay in [0, 1]"]),
+        (["preset", "quick"], ["latency_batch = 8"]),
+        (["zoo", "puvae"], ["bench train defense"]),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_one_name_is_told_in_full(words, told, bench):
+    status, out, _ = bench("list", *words)
+    assert status == 0
+    for line in told:
+        assert line in out
+
+
+def test_a_plugin_is_told_in_full(bench):
+    _, out, _ = bench("list", "dataset", "shapes", "--plugin", SHAPES)
+    assert "Noisy bars, 3x32x32, 4 classes." in out and "eps: 0.1" in out and SHAPES in out
+
+
+def test_an_unknown_name_is_refused_with_the_valid_ones(bench):
+    status, _, err = bench("list", "defense", "ca")
+    assert status == 2
+    assert err.startswith("bench: unknown defense 'ca'; did you mean 'cae'? Valid: binarize,")
+
+
+@pytest.mark.parametrize(
+    ("registry", "name"), [(kind, name) for kind, each in REGISTRIES.items() for name in each._builtins]
+)
+def test_what_is_read_from_a_source_is_what_the_class_says(registry, name):
+    """Read without importing, beside the class itself."""
+    entry, cls = REGISTRIES[registry].entries()[name], REGISTRIES[registry].get(name)
+    known = described.described(described.file_of_module(entry.module), entry.cls)
+    defaults = option_defaults(cls)
+    assert [option.name for option in known.options] == list(defaults)
+    for option in known.options:
+        assert eval(option.default) == defaults[option.name]
+    assert known.doc.split("\n")[0] == entry.summary
+    for flag in ("version", "paper", "needs", "norm", "training_knowledge", "num_classes", "trained"):
+        if flag in known.declared:
+            assert eval(known.declared[flag]) == getattr(cls, flag)
+
+
+def test_an_entry_point_shows_its_docstring(tmp_path, monkeypatch, bench):
+    (tmp_path / "shipped.py").write_text(
+        'from somewhere import Base\n\nclass Blur(Base):\n    """Blur."""\n    size = 3\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    point = importlib.metadata.EntryPoint("blur", "shipped:Blur", "purification_bench.defenses")
+    lost = importlib.metadata.EntryPoint("lost", "nowhere_to_be_found:Lost", "purification_bench.defenses")
+    monkeypatch.setattr(Registry, "_points", [point, lost])
+    _, out, _ = bench("list", "defenses")
+    assert "blur" in out and "Blur." in out and "nowhere_to_be_found:Lost" in out
+    assert "shipped" not in sys.modules
+    _, out, _ = bench("list", "defense", "blur")
+    assert "Blur." in out
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_lists_fit_the_terminal(width, bench, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((width, 24)))
+    for what in ("defenses", "attacks", "threats", "presets"):
+        _, out, _ = bench("list", what)
+        assert max(map(len, out.splitlines())) <= width

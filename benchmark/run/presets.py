@@ -22,6 +22,11 @@ def summary(name: str) -> str:
     return (PRESETS / f"{name}.toml").read_text(encoding="utf-8").split("\n")[0].lstrip("# ")
 
 
+def source(name: str) -> str:
+    """Return the text of a preset's file."""
+    return (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def read(name: str) -> dict[str, Any]:
     """Return what a preset says; raise ``UserError`` for an unknown one."""
     if name not in names():
