@@ -9,9 +9,8 @@ import sys
 import pytest
 from conftest import BROKEN, SHAPES
 
-from purification_bench.benchmark.registries import REGISTRIES
+from purification_bench.benchmark.registries import DEFENSES, REGISTRIES
 from purification_bench.defenses import described
-from purification_bench.defenses.registry import Registry
 from purification_bench.defenses.spec import option_defaults
 
 
@@ -52,7 +51,7 @@ def test_the_zoo_shows_digest_command_and_validation_score(bench):
     [
         (
             ["defense", "cae"],
-            ["against: str, default 'fgsm'", "paper: Mandal 2023", "stochastic: noise > 0", "cae on mnist"],
+            ["against: str, default 'fgsm'", "Mandal 2023", "stochastic: noise > 0", "cae on mnist"],
         ),
         (["attacks", "pgd"], ["steps: int, default 40", "iterates: True", "--attacks 'pgd[steps=...]'"]),
         (["classifier", "model_a"], ["Model A", "model_a on mnist: validation accuracy"]),
@@ -101,13 +100,11 @@ def test_what_is_read_from_a_source_is_what_the_class_says(registry, name):
 
 
 def test_an_entry_point_shows_its_docstring(tmp_path, monkeypatch, bench):
-    (tmp_path / "shipped.py").write_text(
-        'from somewhere import Base\n\nclass Blur(Base):\n    """Blur."""\n    size = 3\n'
-    )
+    (tmp_path / "shipped.py").write_text('from somewhere import Base\n\nclass Blur(Base):\n    """Blur."""\n')
     monkeypatch.syspath_prepend(tmp_path)
     point = importlib.metadata.EntryPoint("blur", "shipped:Blur", "purification_bench.defenses")
     lost = importlib.metadata.EntryPoint("lost", "nowhere_to_be_found:Lost", "purification_bench.defenses")
-    monkeypatch.setattr(Registry, "_points", [point, lost])
+    monkeypatch.setattr(DEFENSES, "_points", [point, lost])
     _, out, _ = bench("list", "defenses")
     assert "blur" in out and "Blur." in out and "nowhere_to_be_found:Lost" in out
     assert "shipped" not in sys.modules
@@ -119,6 +116,6 @@ def test_an_entry_point_shows_its_docstring(tmp_path, monkeypatch, bench):
 def test_lists_fit_the_terminal(width, bench, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((width, 24)))
-    for what in ("defenses", "attacks", "threats", "presets"):
+    for what in ("attacks", "classifiers", "threats", "presets"):
         _, out, _ = bench("list", what)
         assert max(map(len, out.splitlines())) <= width
