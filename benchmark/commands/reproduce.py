@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         console.tell_set_aside(store)
         spent = begun.estimated(missing, store)
-        print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {device.type}, about {spent}.")
+        print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {device.type}: {spent}.")
         return 0
     workbench = begun.workbench()
     store.prepare()

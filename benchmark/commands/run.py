@@ -92,7 +92,7 @@ def _dry_run(begun: Session, store: Store) -> int:
         print(line)
     console.tell_set_aside(store)
     spent = begun.estimated(missing, store)
-    print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {begun.device.type}, about {spent}.")
+    print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {begun.device.type}: {spent}.")
     return 0
 
 

@@ -23,6 +23,12 @@ from purification_bench.leaderboard.results.store import Store
 REFERENCE = Path(__file__).with_name("reference_costs.json")
 
 
+OTHER_MACHINE = (0.5, 2.0)
+"""What timings of another machine may be multiplied by, to lie between what is likely here."""
+THIS_MACHINE = (0.75, 1.5)
+"""The same, for timings of this one: other programs run beside."""
+
+
 @dataclass(frozen=True)
 class Costs:
     """Seconds for one image, by what is done with it."""
@@ -30,6 +36,8 @@ class Costs:
     machine: str
     seconds: Mapping[str, float] = field(default_factory=dict)
     """By key, of ``purifying``, ``classifying`` and ``attacking``."""
+    spread: tuple[float, float] = OTHER_MACHINE
+    """What they are multiplied by for the least and the most that is likely."""
 
     def of(self, key: str) -> float | None:
         """Return the seconds; None where nobody has measured them."""
@@ -59,7 +67,7 @@ def learn(results: Iterable[Result], machine: str | None = None) -> Costs:
             for key, seconds in _of_result(result):
                 measured[key].append(seconds)
     medians = {key: float(f"{statistics.median(values):.3g}") for key, values in sorted(measured.items())}
-    return Costs(machine or "several machines", medians)
+    return Costs(machine or "several machines", medians, THIS_MACHINE if machine else OTHER_MACHINE)
 
 
 def reference() -> Costs:

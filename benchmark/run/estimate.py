@@ -1,46 +1,65 @@
-"""How long a plan would take, from what images have cost before; what nobody has timed is tried on a few images."""
+"""How long a plan would take, from what images have cost before; what nobody has timed is tried on a few images.
+
+Every time is a range: the machine does other things as well, and timings may be another machine's.
+"""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell, LatencyCell, Setting
-from purification_bench.benchmark.run.costs import Costs, asked_by, attacking, classifying, purifying
+from purification_bench.benchmark.run.costs import THIS_MACHINE, Costs, asked_by, attacking, classifying, purifying
 from purification_bench.benchmark.run.latency import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP, WARM_UP_SECONDS
 from purification_bench.benchmark.run.units import AttackUnit, LatencyUnit, Unit, units_of
 from purification_bench.benchmark.run.workbench import Workbench
 from purification_bench.defenses.faults import FAULTS
 from purification_bench.defenses.spec import Spec
 
-TRIED_IMAGES, TRIES = 8, 3
+TRIED_IMAGES, TRIES = 8, 5
 BACKWARD = 3.0
 """A gradient through a model, in passes of it, where nobody has timed one."""
 
 
-@dataclass
-class Estimator:
-    """Adds up seconds, from the first of ``known`` that has each of them.
+class Range(NamedTuple):
+    """The least and the most seconds that are likely."""
+
+    low: float
+    high: float
+
+
+def likely(known: Sequence[Costs], workbench: Workbench, cells: Sequence[Cell]) -> Range:
+    """Return how long ``cells`` take, by the first of ``known`` that has each cost.
 
     Parameters
     ----------
     workbench:
         What is tried that nobody has timed; it loads what it tries.
     """
+    tried: dict[str, float] = {}
+    return Range(*(Estimator(known, workbench, end, tried).seconds(cells) for end in (0, 1)))
+
+
+@dataclass
+class Estimator:
+    """Adds up seconds at one end of what is likely."""
 
     known: Sequence[Costs]
     workbench: Workbench
-    tried: dict[str, float] = field(default_factory=dict)
+    end: int
+    """0: the least that is likely; 1: the most."""
+    tried: dict[str, float]
     """Seconds by key, for what had to be tried."""
 
     def seconds(self, cells: Sequence[Cell]) -> float:
-        """Return the estimated seconds for ``cells``."""
+        """Return the seconds for ``cells``."""
         units = units_of(cells)
         total = sum(map(self._unit, units))
         return total + sum(self._judging(cell) for cell in _first_of_each_defense(cells))
@@ -98,30 +117,45 @@ class Estimator:
 
     def _known(self, key: str) -> float | None:
         if key in self.tried:
-            return self.tried[key]
-        return next((seconds for costs in self.known if (seconds := costs.of(key)) is not None), None)
+            return self.tried[key] * THIS_MACHINE[self.end]
+        there = ((seconds, costs) for costs in self.known if (seconds := costs.of(key)) is not None)
+        return next((seconds * costs.spread[self.end] for seconds, costs in there), None)
 
     @torch.no_grad()
     def _try(self, key: str, setting: Setting, call: Callable[[torch.Tensor], object]) -> float:
-        """Time a call on a few images: the median of several; nothing for one that fails, as its rows will say."""
+        """Time a call on a few images: the median of several, after one that is not counted.
+
+        Nothing for a call that fails, as its rows will say.
+        """
         x = self.workbench.images(setting).x[:TRIED_IMAGES].to(self.workbench.device)
         spent = []
         with seeded(0, x.device):
-            for _ in range(TRIES):
+            for _ in range(1 + TRIES):
                 begun = time.perf_counter()
                 try:
                     call(x.clone())
                 except FAULTS:
                     break
                 spent.append((time.perf_counter() - begun) / len(x))
-        self.tried[key] = statistics.median(spent) if spent else 0.0
-        return self.tried[key]
+        self.tried[key] = statistics.median(spent[1:] or [0.0])
+        return self.tried[key] * THIS_MACHINE[self.end]
 
 
 def _first_of_each_defense(cells: Sequence[Cell]) -> list[Cell]:
     return list({(cell.setting.key, cell.defense.spec.label): cell for cell in cells}.values())
 
 
-def in_words(seconds: float) -> str:
-    """Return a duration for people."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+def in_words(spent: Range) -> str:
+    """Return a duration for people, in the unit that its longer end asks for.
+
+    >>> in_words(Range(40, 100)), in_words(Range(100, 400)), in_words(Range(5000, 20000)), in_words(Range(0.2, 0.9))
+    ('40 to 100 s', '2 to 7 min', '1.4 to 5.6 hours', 'a second')
+    """
+    low, high = spent
+    if high < 1:
+        return "a second"
+    if high < 120:
+        return f"{low:.0f} to {high:.0f} s"
+    if high < 2 * 3600:
+        return f"{max(1, low / 60):.0f} to {high / 60:.0f} min"
+    return f"{low / 3600:.1f} to {high / 3600:.1f} hours"

@@ -15,7 +15,7 @@ from purification_bench.benchmark.run import costs, driver
 from purification_bench.benchmark.run.cells import Cell, Plan
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.driver import Outcome
-from purification_bench.benchmark.run.estimate import Estimator, in_words
+from purification_bench.benchmark.run.estimate import in_words, likely
 from purification_bench.benchmark.run.plan import plan
 from purification_bench.benchmark.run.progress import Progress
 from purification_bench.benchmark.run.workbench import Workbench
@@ -64,10 +64,14 @@ class Session:
         return [result for result in store.results() if result.key in keys]
 
     def estimated(self, cells: Sequence[Cell], store: Store) -> str:
-        """Say how long ``cells`` would take: by what the store holds of this machine, else by published timings."""
+        """Say how long ``cells`` would take: by what the store holds of this machine, else by published timings.
+
+        Those are of CPUs: on another device what the store does not hold is tried.
+        """
         here = costs.learn(store.results() if store.cells.is_dir() else (), self.machine["device_name"])
-        seconds = Estimator((here, costs.reference()), self._bench()).seconds(cells)
-        return in_words(seconds)
+        known = (here, costs.reference()) if self.device.type == "cpu" else (here,)
+        spent = in_words(likely(known, self._bench(), cells))
+        return spent if here.seconds or not cells else f"{spent} (by timings of {known[-1].machine})"
 
     def _bench(self) -> Workbench:
         return Workbench(self.device, self.places.data_dir, zoo.search_path(self.places.zoo))
