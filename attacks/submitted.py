@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ class Submission:
     @classmethod
     def read(cls, file: Path) -> Submission:
         """Read such a file; ``UserError`` where it is none."""
+        if file.is_file() and not is_zipfile(file):
+            raise UserError(f"{str(file)!r} is no file of adversarial images: it is no .npz file")
         try:
             with np.load(file, allow_pickle=False) as stored:
                 x_adv, facts = torch.from_numpy(stored["x_adv"]), json.loads(str(stored["facts"]))

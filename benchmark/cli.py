@@ -53,7 +53,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     if unknown:
         hint = _as_option(args.kind, args.name, unknown) if args.command == "train" else None
         flags = commands.choices[args.command]._option_string_actions
-        raise hint or unknown_name(f"argument of bench {args.command}:", unknown[0], flags)
+        raise hint or unknown_name(f"argument of bench {args.command}:", unknown[0].partition("=")[0], flags)
     return args
 
 

@@ -65,10 +65,23 @@ def _some(text: str) -> str:
     return text
 
 
+def _named_file(text: str) -> str:
+    """Return a file's name as it is given."""
+    _path(text)
+    return text
+
+
 def _folder(text: str) -> Path:
     """Return a folder that is there."""
     if not (folder := _path(text)).is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
+    return folder
+
+
+def _new_folder(text: str) -> Path:
+    """Return a folder that may be made; one with a file's ending is a slip."""
+    if (folder := _path(text)).suffix == ".npz":
+        raise argparse.ArgumentTypeError(f"{text!r} names a file: a folder takes one file for each set")
     return folder
 
 
@@ -80,7 +93,9 @@ def _add_run(commands: Commands) -> None:
         "again computes nothing; interrupted, it goes on.",
         allow_abbrev=False,
     )
-    run.add_recorded("--preset", metavar="NAME", help="quick (the default), standard, ...: see bench list presets")
+    run.add_recorded(
+        "--preset", type=_some, metavar="NAME", help="quick (the default), standard, ...: see bench list presets"
+    )
     _add_attacked(run)
     run.add_recorded(
         "--defenses", type=_some, metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added"
@@ -103,7 +118,7 @@ def _add_audit(commands: Commands) -> None:
         "check failed that costs a row its rank.",
         allow_abbrev=False,
     )
-    audit.add_argument("defenses", metavar="DEFENSE", help="one or several, as in bench run --defenses")
+    audit.add_argument("defenses", type=_some, metavar="DEFENSE", help="one or several, as in bench run --defenses")
     audit.add_argument("--out", type=_path, metavar="DIR", help="keep the results and their page here; resumes")
     audit.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the findings, or write them there")
     _add_attacked(audit)
@@ -130,7 +145,7 @@ def _add_reproduce(commands: Commands) -> None:
 
 def _add_attacked(parser: Parser) -> None:
     """Add what says what is attacked, on how much, and where it is found."""
-    parser.add_recorded("--config", type=Path, metavar="FILE", help="TOML file that overrides the preset")
+    parser.add_recorded("--config", type=_path, metavar="FILE", help="TOML file that overrides the preset")
     parser.add_recorded("--dataset", type=_some, metavar="LIST", help="one or several datasets")
     parser.add_recorded("--classifier", type=_some, metavar="LIST", help="one or several classifiers")
     parser.add_recorded("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
@@ -159,8 +174,8 @@ def _add_exchange(commands: Commands) -> None:
     export = commands.add_parser(
         "export-adv", help="write the adversarial images of a result folder", allow_abbrev=False
     )
-    export.add_argument("store", type=Path, metavar="DIR")
-    export.add_argument("folder", type=Path, metavar="FOLDER", help="one .npz for each set, as bench score reads it")
+    export.add_argument("store", type=Path, metavar="DIR", help="a result folder")
+    export.add_argument("folder", type=_new_folder, metavar="FOLDER", help="takes one .npz a set, for bench score")
     score = commands.add_parser(
         "score",
         help="judge adversarial images from a file against any defense",
@@ -258,5 +273,10 @@ def _add_stored(train: argparse.ArgumentParser) -> None:
 
 def _add_plugin(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--plugin", action="append", default=[], metavar="FILE", help="a Python file to load first; repeatable"
+        "--plugin",
+        type=_named_file,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Python file to load first; repeatable",
     )

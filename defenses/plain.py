@@ -48,10 +48,10 @@ def as_defense_class(cls: type[Any]) -> type[Defense]:
     UserError
         If the class defines no ``purify``; or ``fit``, and has no weights that could be stored.
     """
+    if getattr(cls, "purify", Defense.purify) is Defense.purify:
+        raise UserError(f"defense class {cls.__qualname__!r} defines no purify(x)")
     if issubclass(cls, Defense):
         return cls
-    if not hasattr(cls, "purify"):
-        raise UserError(f"defense class {cls.__qualname__!r} defines no purify(x)")
     if hasattr(cls, "fit") and not issubclass(cls, nn.Module):
         raise UserError(f"defense class {cls.__qualname__!r} defines fit: derive it from Defense, which keeps weights")
     own = {name for name in DECLARED if hasattr(cls, name)}

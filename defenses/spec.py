@@ -56,7 +56,8 @@ def split_spec(text: str) -> tuple[str, dict[str, str]]:
     """Split ``name[key=value,...]`` into the name and the raw option texts."""
     match = _SPEC.match(text)
     if match is None:
-        raise UserError(f"cannot read {text!r}; write NAME or NAME[option=value,...]")
+        rule = "a name is a letter, then letters, digits, _ . -"
+        raise UserError(f"cannot read {text!r}; write NAME or NAME[option=value,...], where {rule}")
     name, inner = match.groups()
     options: dict[str, str] = {}
     for part in split_list(inner or ""):

@@ -12,6 +12,8 @@ from conftest import PLUGINS
 
 from purification_bench.benchmark.paths import SHIPPED_ZOO, SPLITS
 
+ROOT = Path(__file__).parent.parent
+README, PUBLISHED = ROOT / "README.md", ROOT / "leaderboard" / "published"
 RUN = ("run", "--defenses", "binarize", "--attacks", "fgsm", "-n", "4", "--no-latency")
 
 
@@ -48,6 +50,7 @@ def files(tmp_path):
         "BADTOML": "n = = 1",
         "NOIMPORT": "import nothing_of_that_name",
         "SAMENAME": "from purification_bench import *\n@register_defense('cae')\nclass C(Defense): ...",
+        "NOPURIFY": "from purification_bench import *\n@register_defense('idle')\nclass Idle(Defense): ...",
         "SYNTAX": "def",
         "EXITS": "import sys; sys.exit(0)",
         "NOATTACK": UNFINISHED.format(kind="attack", cls="Attack"),
@@ -117,6 +120,45 @@ CASES = {
     "plugin-syntax": (("--plugin", "SYNTAX"), "does not import: SyntaxError"),
     "plugin-missing": (("--plugin", "nowhere.py"), "plug-in file 'nowhere.py' does not exist"),
     "same-name": (("--plugin", "SAMENAME"), "two defenses are named 'cae'"),
+    "plugin-no-python": (("--plugin", "BADTOML.txt"), "plug-in file 'BADTOML.txt' does not exist"),
+    "plugin-empty": (("--plugin", ""), "argument --plugin: needs a path, not ''"),
+    "plugin-no-purify": (("--plugin", "NOPURIFY"), "defense class 'Idle' defines no purify(x)"),
+    "threat": (("--threat", "white"), "unknown threat in command line: 'white'; did you mean 'whitebox'"),
+    "threat-none": (("--threat", ","), "argument --threat: names nothing: ','"),
+    "dataset-none": (("--dataset", ""), "argument --dataset: names nothing: ''"),
+    "classifier-none": (("--classifier", " "), "argument --classifier: names nothing: ' '"),
+    "preset-none": (("--preset", ""), "argument --preset: names nothing: ''"),
+    "config-empty": (("--config", ""), "argument --config: needs a path, not ''"),
+    "config-folder": (("--config", "."), "configuration file '.' cannot be read: Is a directory"),
+    "protocol": (("--protocol", "released"), "unknown protocol 'released'; did you mean"),
+    "protocol-threat": (("--protocol", "as-released", "--threat", "whitebox"), "knows gray-box attacks only"),
+    "name-rule": (
+        ("--defenses", "ca e"),
+        "cannot read 'ca e'; write NAME or NAME[option=value,...], where a name is a",
+    ),
+    "name-bracket": (("--defenses", "cae["), "cannot read 'cae['; write NAME or NAME[option=value,...]"),
+    "option-bare": (("--defenses", "cae[noise]"), "cannot read option 'noise' in 'cae[noise]'; write option=value"),
+    "option-none": (("--defenses", "cae[noise=none]"), "option 'noise' of defense 'cae' takes float, not None"),
+    "option-kind": (("--attacks", "pgd[steps=2.5]"), "option 'steps' of attack 'pgd' takes int, not 2.5"),
+    "option-bool": (("--attacks", "pgd[steps=true]"), "option 'steps' of attack 'pgd' takes int, not True"),
+    "option-word": (("--attacks", "pgd[steps=x]"), "option 'steps' of attack 'pgd' takes int, not 'x'"),
+    "option-choice": (("--dataset", "mnist[split=train]"), "must be one of test, validation, not 'train'"),
+    "option-zero": (("--attacks", "pgd[steps=0]"), "attack 'pgd[steps=0]': steps must be at least 1, not 0"),
+    "bound-zero": (("--attacks", "pgdl2[bound=0]"), "bound must be positive, not 0"),
+    "pixels-zero": (("--dataset", "mnist[pixels=0]"), "pixels must be positive, not 0"),
+    "queries-zero": (("--attacks", "square[queries=0]"), "queries must be at least 1, not 0"),
+    "weights-classifier": (("--classifier", "conv8"), "no weights for classifier 'conv8' on mnist"),
+    "seed-word": (("--seed", "x"), "argument --seed: invalid int value: 'x'"),
+    "n-negative": (("-n", "-5"), "n in command line must be a whole number of at least 1, not -5"),
+    "n-fraction": (("-n", "1.5"), "argument -n: invalid int value: '1.5'"),
+    "draws-word": (("--draws", "few"), "argument --draws: invalid int value: 'few'"),
+    "eot-zero": (("--eot-samples", "0"), "eot_samples in command line must be a whole number of at least 1, not 0"),
+    "eps-infinite": (("--eps", "inf"), "mark or mark/3, not 'inf'"),
+    "eps-by-zero": (("--eps", "1/0"), "mark or mark/3, not '1/0'"),
+    "eps-mark-by-zero": (("--eps", "mark/0"), "mark or mark/3, not 'mark/0'"),
+    "eps-none": (("--eps", ""), "argument --eps: names nothing: ''"),
+    "device-empty": (("--device", ""), "unknown device ''. Valid: auto, cpu, cuda"),
+    "word": (("extra",), "unknown argument of bench run: 'extra'. Valid: --attacks"),
 }
 
 
@@ -158,6 +200,40 @@ def test_cuda_without_one(bench):
         (("export", "nowhere", "x.csv"), "'nowhere' holds no results"),
         (("compare", "cae", "none"), "'results' holds no results"),
         (("audit", "binarize", "--json", "no/x.json"), "--json 'no/x.json' cannot be written: there is no such folder"),
+        (("audit",), "the following arguments are required: DEFENSE"),
+        (("audit", ""), "argument DEFENSE: names nothing: ''"),
+        (("audit", "binarise"), "unknown defense 'binarise'; did you mean 'binarize'"),
+        (("audit", "none", "--eps", "0.1"), "unknown argument of bench audit: '--eps'"),
+        (("score", "nowhere.npz", "--defenses", "none"), "'nowhere.npz' is no file of adversarial images"),
+        (("score", README, "--defenses", "none"), "is no file of adversarial images: it is no .npz file"),
+        (("score", "x.npz"), "the following arguments are required: --defenses"),
+        (("report", README), "holds no results: there is no folder"),
+        (("report", "--page", ""), "argument --page: needs a path, not ''"),
+        (("export", PUBLISHED, "x.xlsx"), "cannot export to 'x.xlsx'. Valid endings: .csv, .parquet"),
+        (("export", PUBLISHED, "no/x.csv"), "'no/x.csv' cannot be written"),
+        (("export-adv", PUBLISHED, "out"), "holds no adversarial images: a run keeps them"),
+        (("export-adv", PUBLISHED, "x.npz"), "argument FOLDER: 'x.npz' names a file"),
+        (("compare", PUBLISHED, "nowhere"), "'nowhere' holds no results; compare two result folders"),
+        (("compare", "--out", PUBLISHED, "puvae", "cea"), "'cea'; did you mean 'cae'"),
+        (("compare", "--out", PUBLISHED, "puvae", "defensegan"), "Valid: binarize, cae, cae against=pgd"),
+        (("compare", "x"), "the following arguments are required: B"),
+        (("train", "model", "model_a"), "argument kind: invalid choice: 'model' (choose from 'classifier', 'defense')"),
+        (("train", "defense"), "the following arguments are required: NAME"),
+        (("train", "defense", "cae", "--dataset", "mnits"), "unknown dataset 'mnits'; did you mean 'mnist'"),
+        (("train", "defense", "cae", "--limit", "-1"), "--limit must be at least 1, not -1"),
+        (("train", "defense", "cae", "--validation", "0"), "--validation must be at least 1, not 0"),
+        (("train", "defense", "cae", "--precision", "half"), "argument --precision: invalid choice: 'half'"),
+        (("train", "defense", "cae", "--snapshots", "a"), "--snapshots takes epochs, numbers from 1 on, not 'a'"),
+        (("train", "defense", "cae", "--batch-size", "0"), "--batch-size must be at least 1, not 0"),
+        (("train", "classifier", "model_a", "--start-from", "x"), "--start-from is for defenses"),
+        (("reproduce", "-n", "0"), "-n must be at least 1, not 0"),
+        (("reproduce", "--dataset", "cifar"), "unknown dataset of the paper: 'cifar'. Valid: fashion_mnist, mnist"),
+        (("reproduce", "--table", "9"), "unknown table '9'. Valid: 1a, 1b, 2, 3"),
+        (("reproduce", "--figure", "1"), "unknown figure '1'. Valid: 2, 3, 4, 6"),
+        (("list", "defence"), "argument WHAT: invalid choice: 'defence'"),
+        (("list", "defense", "ca"), "unknown defense 'ca'; did you mean 'cae'"),
+        (("lst",), "argument COMMAND: invalid choice: 'lst'"),
+        (("--fast",), "the following arguments are required: COMMAND"),
     ],
 )
 def test_the_other_commands_too(words, message, bench):
@@ -180,6 +256,43 @@ def test_what_is_odd_is_done_and_said(words, warning, bench, tmp_path):
     status, _, err = bench(*command, *words)
     assert status == 0
     assert f"bench: warning: {warning}\n" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--eps", "mark"), "fgsm (graybox) at 0.1"),
+        (("--eps", "mark/2, mark"), "fgsm (graybox) at 0.05, 0.1"),
+        (("--eps", "8/255"), "fgsm (graybox) at 8/255"),
+        (("--eps", "0.1,0.10,1e-1"), "fgsm (graybox) at 0.1"),
+        (("--defenses", "none, none ,none[]"), "3 of 3 cells to compute on cpu: "),
+        (("--defenses", "median[size=3],median"), "median"),
+        (("--attacks", " pgd[steps=2] , fgsm,"), "pgd[steps=2] (graybox) at 0.1, 0.3"),
+        (("--attacks", "pgd[steps=40]"), "pgd (graybox) at 0.1, 0.3"),
+        (("--threat", "adaptive,graybox", "--defenses", "median"), "fgsm (whitebox)"),
+        (("--seed", "-1"), "cells to compute on cpu: "),
+        (("--draws", "255"), "cells to compute on cpu: "),
+        (("--device", "auto"), "cells to compute on "),
+        (("--out", "some where/else"), "cells to compute on "),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_what_is_written_otherwise_is_understood(words, said, bench, tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text("references = []\ndefenses = ['none']\nthreats = ['graybox']\nattacks = ['fgsm']\nn = 4\n")
+    command = (
+        "run",
+        "--plugin",
+        PLUGINS / "shapes.py",
+        "--dataset",
+        "shapes",
+        "--classifier",
+        "matched",
+        "--no-latency",
+    )
+    status, out, _ = bench(*command, "--config", own, "--dry-run", *words)
+    assert status == 0
+    assert said in out
 
 
 @pytest.mark.parametrize(("words", "shown"), [((), "usage: bench [-h]"), (("list",), "usage: bench list")])

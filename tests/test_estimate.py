@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import time
+from typing import ClassVar
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ N = 40
 class Slow(Defense):
     """Sleeps, and longest at its first and third calls."""
 
-    naps = [0.3, 0.016, 0.2, 0.016, 0.016, 0.016]
+    naps: ClassVar[list[float]] = []
 
     def purify(self, x):
         time.sleep(self.naps.pop(0))
@@ -41,6 +42,7 @@ class Slow(Defense):
 def cells():
     asked = {"datasets": ["shapes"], "classifiers": ["matched"], "defenses": ["slow"], "references": ["none"]}
     asked |= {"threats": ["graybox"], "attacks": ["fgsm"], "eps": [0.1], "n": N, "latency": False}
+    Slow.naps[:] = [0.3, 0.016, 0.2, 0.016, 0.016, 0.016]
     with DEFENSES.lent("slow", Slow):
         yield [cell for cell in plan(config.load(None, None, asked), MACHINE).cells if cell.defense.spec.name == "slow"]
 

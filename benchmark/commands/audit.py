@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             begun.execute(store, progress)
         judged = lay_out(begun.results(store))
         if args.out:
-            store.record_command(command_line("audit", args, args.defenses))
+            store.record_command(command_line("audit", args, args.defenses, "--out", args.out))
             pages.write(store)
     rows = [(board, row) for board in judged for row in board.rows.values() if _wanted(row, asked)]
     if args.json is not None:
