@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import SHAPES
 
+from purification_bench import load
 from purification_bench.benchmark import cli
 
 ROOT = Path(__file__).parent.parent
@@ -58,9 +59,38 @@ def test_every_command_parses(command):
     assert not extra or words[0] == "train"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "leaderboard/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "leaderboard/README.md", "docs/plugins.md", "docs/audit.md"]
+)
 def test_links_lead_somewhere(page):
     file = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)", file.read_text()):
         if "://" not in target:
             assert (file.parent / target).exists(), target
+
+
+def test_the_plugin_of_the_guide_is_trained_and_attacked(bench, tmp_path):
+    """Its mark is 8/255: a full board, and the size is written as it is meant."""
+    guide = (ROOT / "docs" / "plugins.md").read_text()
+    (plugin,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    train, run = re.findall(r"^bench (?:train|run --dataset) .*$", guide, re.MULTILINE)
+    (tmp_path / "patches.py").write_text(plugin)
+    (tmp_path / "few.toml").write_text("references = ['none']\n")
+    assert bench(*shlex.split(train)[1:])[0] == 0
+    few = [
+        "--config",
+        "few.toml",
+        "--threat",
+        "graybox,bpda,whitebox",
+        "--attacks",
+        "fgsm,pgd[steps=5]",
+        "--no-latency",
+    ]
+    status, out, _ = bench(*shlex.split(run)[1:], *few)
+    assert status == 0
+    assert "at 8/255 (%)" in out
+    headline = load(tmp_path / "results").headline()
+    assert set(headline.defense) == {"none", "median"}
+    assert headline.robust.notna().all() and headline["rank"].notna().all()
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "robust at 8/255" in page and "0.03137" not in page

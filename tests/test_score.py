@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from conftest import SHAPES, SMALL_RUN
+from markdown_it import MarkdownIt
 
 from purification_bench.attacks.submitted import Submission
 from purification_bench.benchmark.registries import DATASETS
@@ -98,3 +100,18 @@ def test_what_is_no_such_file_is_refused(bench, tmp_path):
     assert status == 2
     assert "'it.npz' is no file of adversarial images" in err
     assert bench("export-adv", ".", "sets")[0] == 2
+
+
+HOSTILE = "<b>|x](http://e)`"
+
+
+def test_a_set_with_a_hostile_name_is_text_on_the_page(bench, tmp_path, inverted):
+    """Whoever sends a file in chooses its name, which stands in tables, headings and links of the page."""
+    replace(inverted, name=HOSTILE).write(tmp_path / "theirs.npz")
+    assert bench("score", "theirs.npz", *PLACE)[0] == 0
+    page = (tmp_path / "results" / "README.md").read_text()
+    blocks = MarkdownIt("commonmark").enable("table").parse(page)
+    inline = [child for block in blocks if block.type == "inline" for child in block.children]
+    assert "<b>" not in {child.content for child in inline if child.type == "html_inline"}
+    assert not any("//e" in child.attrGet("href") for child in inline if child.type == "link_open")
+    assert any(HOSTILE in "".join(c.content for c in block.children) for block in blocks if block.type == "inline")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import io
 import json
+from html.parser import HTMLParser
 from typing import get_args
 
 import pytest
@@ -14,7 +15,7 @@ from shown import headers
 
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.judging.statistics import Estimate
-from purification_bench.leaderboard.showing import as_json, markdown, names, terminal
+from purification_bench.leaderboard.showing import as_json, html, markdown, names, terminal
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.accuracies import overview
 from purification_bench.leaderboard.showing.tables.standings import summary
@@ -122,6 +123,30 @@ def test_a_name_is_no_markup_on_the_terminal():
     screen.print(terminal.rendered(TABLE, terminal.BRIEF))
     shown = screen.export_text()
     assert "[red]cae`" in shown and "90.0 " in shown and "59.6" not in shown
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a page, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_a_name_is_no_markup_in_html():
+    hostile = "<b>&amp;</td><script>"
+    values = [Name(hostile), text(hostile, Term(hostile), Strong((hostile,)))]
+    shown = Tags(html.rendered(Table(hostile, words("a", hostile), [values])))
+    assert set(shown.tags) == {"table", "caption", "tr", "th", "td", "code", "em", "strong"}
+    assert shown.text.count(hostile) == 6
+    assert "text-align:right" in html.rendered(TABLE)
 
 
 @pytest.fixture
