@@ -17,9 +17,9 @@ test: $(VENV)/installed-test
 coverage: $(VENV)/installed-test
 	$(PYTEST) --cov=purification_bench --cov-report=term:skip-covered
 
-# What dry runs estimate by, where nothing was computed yet: medians over the published results.
+# What dry runs estimate by, where nothing was computed yet: medians over the published results, and those of make bench.
 costs: $(VENV)/installed
-	$(BIN)/python -m purification_bench.benchmark.run.costs leaderboard/published leaderboard/reproduction leaderboard/controls
+	$(BIN)/python -m purification_bench.benchmark.run.costs leaderboard/published leaderboard/reproduction leaderboard/controls $(wildcard results)
 
 # What hides its gradient, what is honest, and what is robust: the audit of each, written to leaderboard/controls.
 PLUGINS := --plugin tests/plugins/masked.py --plugin tests/plugins/honest.py

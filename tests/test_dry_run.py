@@ -1,7 +1,4 @@
-"""A dry run says what would run, and how long it would take, from names and published timings alone.
-
-The quick preset has a defense with options that nothing published has: it is tried on a few images.
-"""
+"""A dry run says what would run, and how long it would take, from names and published timings alone."""
 
 from __future__ import annotations
 
@@ -16,8 +13,7 @@ from purification_bench.benchmark.run import presets
 
 SECONDS, MIB = 1.5, 60
 """At most so much more than loading torch takes, which reads classes' options."""
-NAMED = [name for name in presets.names() if name != "quick"]
-COMMANDS = [("reproduce",), ("reproduce", "-n", "100"), *(("run", "--preset", name) for name in NAMED)]
+COMMANDS = [("reproduce",), ("reproduce", "-n", "100"), *(("run", "--preset", name) for name in presets.names())]
 MEASURE = """
 import contextlib, io, json, os, re, sys, time
 def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1024
