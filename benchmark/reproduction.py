@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from purification_bench.benchmark.run import config
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.overrides import Override
@@ -99,15 +97,15 @@ PARTS: Sequence[Part] = (
 )  # fmt: skip
 
 
-def configured(part: Part, dataset: str, n: int | None, device: torch.device, latency: bool) -> RunConfig | None:
+def configured(part: Part, dataset: str, n: int | None, device: str, latency: bool) -> RunConfig | None:
     """Return a part's run on one dataset, on at most ``n`` images; None where the part is not of that dataset.
 
     Raises ``UserError`` for a device or number that no configuration can have.
     """
-    base = config.load(PRESET, None, {**part.asked, "device": device.type})
+    base = config.load(PRESET, None, {**part.asked, "device": device})
     if dataset not in base.datasets:
         return None
-    on_gpu = device.type == "cuda"
+    on_gpu = device == "cuda"
     images = part.n if on_gpu else part.n_cpu
     at_most = images if n is None else min(n, images)
     sources = base.overrides if on_gpu else (*base.overrides, part.overrides_cpu)

@@ -110,6 +110,10 @@ class Registry:
         """Return all known names, sorted."""
         return list(self.entries())
 
+    def is_builtin(self, name: str) -> bool:
+        """Say whether a name is one of ours."""
+        return name in self._builtins
+
     def get(self, name: str) -> type[Any]:
         """Import what is needed and return the class called ``name``; raise ``UserError`` for an unknown one."""
         if name not in self._classes:

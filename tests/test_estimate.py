@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import time
 from typing import ClassVar
 
@@ -11,13 +12,14 @@ import torch
 from make_results import ENVIRONMENT, result
 
 from purification_bench.benchmark.registries import DEFENSES
-from purification_bench.benchmark.run import config, costs, estimate
+from purification_bench.benchmark.run import config, costs, estimate, trial
 from purification_bench.benchmark.run.costs import OTHER_MACHINE, THIS_MACHINE, Costs
 from purification_bench.benchmark.run.plan import plan
 from purification_bench.benchmark.run.workbench import Workbench
 from purification_bench.defenses.base import Defense
 
 CPU = torch.device("cpu")
+TRIAL = functools.cache(lambda: trial.Trial(Workbench(CPU, None, [])))
 MACHINE = {"device": "cpu", "device_name": "a processor", "threads": 2}
 ALL = {
     "classify matched": 0.01,
@@ -49,14 +51,14 @@ def cells():
 
 def test_known_costs_are_added_up(cells):
     """Clean and attacked images are judged once each; the attack is one gradient of the bare classifier."""
-    found = estimate.likely([Costs("here", ALL, (0.5, 2.0))], Workbench(CPU, None, []), cells)
+    found = estimate.likely([Costs("here", ALL, (0.5, 2.0))], TRIAL, cells)
     expected = N * (2 * 0.11 + 0.02)
     assert found == pytest.approx((0.5 * expected, 2 * expected))
 
 
 def test_the_machines_own_timings_come_first_and_are_more_certain(cells):
     own = Costs("here", {"purify slow": 1.0}, THIS_MACHINE)
-    low, high = estimate.likely([own, Costs("there", ALL)], Workbench(CPU, None, []), cells)
+    low, high = estimate.likely([own, Costs("there", ALL)], TRIAL, cells)
     assert low == pytest.approx(N * (THIS_MACHINE[0] * 2 * 1.0 + OTHER_MACHINE[0] * (2 * 0.01 + 0.02)))
     assert high == pytest.approx(N * (THIS_MACHINE[1] * 2 * 1.0 + OTHER_MACHINE[1] * (2 * 0.01 + 0.02)))
 
@@ -64,8 +66,8 @@ def test_the_machines_own_timings_come_first_and_are_more_certain(cells):
 def test_what_nobody_has_timed_is_tried_in_several_short_calls(cells):
     """One slow call, as when something else runs, does not count."""
     known = Costs("here", {key: 0.0 for key in ALL if key != "purify slow"}, THIS_MACHINE)
-    low, high = estimate.likely([known], Workbench(CPU, None, []), cells)
-    once = N * 2 * 0.016 / estimate.TRIED_IMAGES
+    low, high = estimate.likely([known], TRIAL, cells)
+    once = N * 2 * 0.016 / trial.IMAGES
     assert THIS_MACHINE[0] * once <= low < 2 * once
     assert high / low == pytest.approx(THIS_MACHINE[1] / THIS_MACHINE[0])
     assert Slow.naps == []

@@ -34,7 +34,7 @@ def test_everything_is_listed(what, expected, bench):
 
 def test_a_plugin_is_listed_with_its_file(bench):
     _, out, _ = bench("list", "defenses", "--plugin", BROKEN)
-    (line,) = [line for line in out.splitlines() if line.startswith("raises")]
+    (line,) = [line for line in out.splitlines() if line.startswith("raises ")]
     assert "Raises." in line
     assert BROKEN in line
 

@@ -26,7 +26,7 @@ from purification_bench.leaderboard.mandal2023.tables import SECTIONS
 from purification_bench.leaderboard.results.result import STANDARD
 from purification_bench.leaderboard.results.store import EXAMPLES, LEADERBOARD, REPRODUCTION, Store
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 MACHINE = {"device": "cpu", "device_name": "a processor", "threads": 2}
 PGD_OPTIONS = {"against": "pgd", "eps": 0.15, "latent_dim": 10, "noise": 1.0}
 FGSM_OPTIONS = {"against": "fgsm", "eps": 0.6, "latent_dim": 10, "noise": 1.0}
@@ -104,7 +104,7 @@ def test_fewer_images_are_fewer_for_slow_defenses_too():
     assert [alone.n_of("defensegan")] == [said.n for said in part.overrides_cpu]
     few = reproduction.configured(part, "mnist", 8, CPU, latency=True)
     assert (few.n, few.n_of("defensegan")) == (8, 8)
-    on_gpu = reproduction.configured(part, "mnist", None, torch.device("cuda"), latency=True)
+    on_gpu = reproduction.configured(part, "mnist", None, "cuda", latency=True)
     assert on_gpu.n_of("defensegan") == part.n
 
 
@@ -331,7 +331,7 @@ def test_it_computes_once_and_shows_what_it_computed(bench, tmp_path, untrained,
     parts = [part for part in reproduction.PARTS if part.table == "2" and part.asked["attacks"] == ["fgsm"]]
     monkeypatch.setattr("purification_bench.benchmark.commands.reproduce.PARTS", parts)
     words = ("reproduce", "--figure", "6", "--dataset", "mnist", "-n", "4", "--zoo", untrained)
-    assert re.fullmatch(r"6 of 6 cells to compute on cpu, about \d+ s\.\n", bench(*words, "--dry-run")[1])
+    assert re.fullmatch(r"6 of 6 cells to compute on cpu: .+\n", bench(*words, "--dry-run")[1])
     status, out, err = bench(*words)
     assert status == 0, err
     assert "Table 2" in out and "6 cells computed" in out
@@ -344,6 +344,6 @@ def test_without_the_released_codes_classifier_its_part_is_left_out(bench, monke
     parts = [part for part in reproduction.PARTS if part.needs_training and part.table == "1a"]
     monkeypatch.setattr("purification_bench.benchmark.commands.reproduce.PARTS", parts)
     status, out, err = bench("reproduce", "--table", "1a", "-n", "2", "--dry-run")
-    assert status == 0 and out == "0 of 0 cells to compute on cpu, about 0 s.\n"
+    assert status == 0 and out == "0 of 0 cells to compute on cpu: a second.\n"
     assert err.count("left out: no weights for classifier 'conv8'") == 2
     assert "bench train classifier conv8 --dataset fashion_mnist" in err

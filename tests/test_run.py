@@ -237,7 +237,7 @@ def test_the_progress_bar_lives_on_while_an_attack_has_the_output(capsys):
 def test_a_dry_run_writes_nothing(run, tmp_path):
     status, out, _ = run("--dry-run")
     assert status == 0
-    assert "21 of 21 cells to compute on cpu, about" in out
+    assert "21 of 21 cells to compute on cpu: " in out
     assert not (tmp_path / "results").exists()
 
 

@@ -7,19 +7,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from purification_bench.benchmark import console, reproduction
 from purification_bench.benchmark.assets.zoo import MissingWeightsError
 from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
-from purification_bench.benchmark.environment import describe, pick_device
+from purification_bench.benchmark.environment import describe, device_word
 from purification_bench.benchmark.reproduction import PARTS, Part
-from purification_bench.benchmark.run import driver
 from purification_bench.benchmark.run.cells import Cell, Plan
 from purification_bench.benchmark.run.config import RunConfig
-from purification_bench.benchmark.run.driver import Outcome
+from purification_bench.benchmark.run.missing import Outcome, missing_cells
 from purification_bench.benchmark.run.plan import plan
 from purification_bench.benchmark.run.session import Session
 from purification_bench.defenses.errors import UserError, unknown_name
@@ -41,14 +39,14 @@ def run(args: argparse.Namespace) -> int:
     wanted = tables_asked(args)
     store = Store(args.out)
     refuse_foreign(store, "reproduce")
-    device = pick_device(args.device or "auto")
+    device = device_word(args.device or "auto")
     machine = describe(device)
     begun = Session(planned_tables(args, wanted, device, machine), device, machine, places(args))
-    missing = driver.missing_cells(begun.plan, store)
+    missing = missing_cells(begun.plan, store)
     if args.dry_run:
         console.tell_set_aside(store)
         spent = begun.estimated(missing, store)
-        print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {device.type}: {spent}.")
+        print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {device}: {spent}.")
         return 0
     workbench = begun.workbench()
     store.prepare()
@@ -91,9 +89,7 @@ def tables_asked(args: argparse.Namespace) -> list[str]:
     return [name for name in tables.SECTIONS if name in asked or not asked]
 
 
-def planned_tables(
-    args: argparse.Namespace, wanted: Sequence[str], device: torch.device, machine: Mapping[str, Any]
-) -> Plan:
+def planned_tables(args: argparse.Namespace, wanted: Sequence[str], device: str, machine: Mapping[str, Any]) -> Plan:
     """Lay out every part of the tables, data set by data set; a cell that several parts need is there once.
 
     What is left out is told: a part whose classifier nobody trained, a table that is not of the data sets asked for.
@@ -117,7 +113,7 @@ def planned_tables(
 
 
 def _asked(
-    args: argparse.Namespace, wanted: Sequence[str], device: torch.device
+    args: argparse.Namespace, wanted: Sequence[str], device: str
 ) -> tuple[list[tuple[Part, RunConfig]], list[str]]:
     """Return the runs of the tables on the data sets asked for, and what is left out."""
     datasets = split_list(args.dataset) if args.dataset else list(DATASETS)
@@ -138,7 +134,7 @@ def _asked(
     return asked, left_out
 
 
-def _runs(table: str, n: int | None, device: torch.device, latency: bool) -> list[tuple[Part, str, RunConfig]]:
+def _runs(table: str, n: int | None, device: str, latency: bool) -> list[tuple[Part, str, RunConfig]]:
     """Return the runs of a table, each with its part and its dataset."""
     asked = [
         (part, dataset, reproduction.configured(part, dataset, n, device, latency))

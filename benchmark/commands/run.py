@@ -11,9 +11,9 @@ from rich.console import Console
 from purification_bench.benchmark import console
 from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
-from purification_bench.benchmark.run import config, driver, session
+from purification_bench.benchmark.run import config, session
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell
-from purification_bench.benchmark.run.driver import Outcome
+from purification_bench.benchmark.run.missing import Outcome, missing_cells
 from purification_bench.benchmark.run.session import Session
 from purification_bench.benchmark.run.units import AttackUnit, units_of
 from purification_bench.defenses.spec import split_list
@@ -70,7 +70,7 @@ def report(screen: Console, store: Store, begun: Session, outcome: Outcome, *, f
     console.show_boards(screen, lay_out(begun.results(store)), full=full)
     written = pages.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
-    if outcome.computed and begun.device.type == "cpu":
+    if outcome.computed and begun.device == "cpu":
         screen.print(ON_A_CPU, soft_wrap=True)
     failed = failures(outcome.failed)
     if failed:
@@ -79,7 +79,7 @@ def report(screen: Console, store: Store, begun: Session, outcome: Outcome, *, f
 
 
 def _dry_run(begun: Session, store: Store) -> int:
-    missing = driver.missing_cells(begun.plan, store)
+    missing = missing_cells(begun.plan, store)
     due = {cell.key for cell in missing}
     rows: dict[tuple[str, str, int], list[Cell]] = {}
     for cell in begun.plan.cells:
@@ -96,7 +96,7 @@ def _dry_run(begun: Session, store: Store) -> int:
     for line in dict.fromkeys(_described(unit.cells) for unit in attacked):
         print(line)
     console.tell_set_aside(store)
-    print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {begun.device.type}: {spent}.")
+    print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {begun.device}: {spent}.")
     return 0
 
 

@@ -9,6 +9,7 @@ from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.assets.data import ImageDataset
 from purification_bench.benchmark.assets.loading import load_classifier
 from purification_bench.benchmark.environment import pick_device
+from purification_bench.benchmark.facts import of_classifier, of_dataset
 from purification_bench.benchmark.paths import user_zoo
 from purification_bench.benchmark.registries import CLASSIFIERS, DATASETS, DEFENSES
 from purification_bench.benchmark.run.identity import dataset_identity, identity
@@ -74,7 +75,7 @@ def _target(text: str, job: Job, folder: Path | None) -> Target:
     return Target(
         classifier,
         weights.sha256 if weights else "",
-        digest([dataset_identity(job.dataset), identity(CLASSIFIERS, classifier.spec, weights)]),
+        digest([dataset_identity(of_dataset(job.dataset.spec)), identity(of_classifier(classifier.spec), weights)]),
     )
 
 

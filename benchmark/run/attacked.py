@@ -26,9 +26,9 @@ from purification_bench.benchmark.run import adversarial
 from purification_bench.benchmark.run.adversarial import AdversarialSet, Assault, Victim
 from purification_bench.benchmark.run.cells import AccuracyCell, Setting
 from purification_bench.benchmark.run.identity import attack_identity
-from purification_bench.benchmark.run.judge import Advance, Judge, Judgement
+from purification_bench.benchmark.run.judge import Judge, Judgement
 from purification_bench.benchmark.run.made import CellResult, Made, result_of
-from purification_bench.benchmark.run.progress import Progress
+from purification_bench.benchmark.run.progress import Advance, Progress
 from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.errors import UserError

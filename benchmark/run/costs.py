@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from purification_bench.benchmark.facts import of_attack
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.spec import write_spec
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
 
@@ -94,16 +96,10 @@ def _asked(attack: Mapping[str, Any]) -> tuple[str, int]:
     if attack.get("name") not in ATTACKS.names():
         return "gradient", 0
     try:
-        return asked_by(ATTACKS.create(ATTACKS.spec(attack["name"], **attack["options"])))
+        known = of_attack(write_spec(attack["name"], attack["options"]))
     except UserError:  # its options are of another version
         return "gradient", 0
-
-
-def asked_by(attack: Any) -> tuple[str, int]:
-    """Return whether an attack asks for gradients or queries, and how many of each image."""
-    if attack.needs == "queries":
-        return "query", int(getattr(attack, "queries", 1))
-    return "gradient", int(attack.gradients_per_image)
+    return known.asked, known.times
 
 
 def main(stores: list[str]) -> None:

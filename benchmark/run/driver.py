@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from purification_bench.benchmark.run import adversarial
 from purification_bench.benchmark.run.adversarial import AdversarialSet
-from purification_bench.benchmark.run.cells import Cell, Plan
+from purification_bench.benchmark.run.cells import Plan
 from purification_bench.benchmark.run.executors import Executor
 from purification_bench.benchmark.run.executors.local import LocalExecutor
+from purification_bench.benchmark.run.missing import Outcome, missing_cells
 from purification_bench.benchmark.run.progress import Progress
 from purification_bench.benchmark.run.units import units_of
 from purification_bench.benchmark.run.workbench import Workbench
-from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
-
-
-@dataclass
-class Outcome:
-    """What a run did."""
-
-    computed: int = 0
-    kept: int = 0
-    failed: list[Result] = field(default_factory=list)
-
-
-def missing_cells(plan: Plan, store: Store) -> list[Cell]:
-    """Return the cells of ``plan`` that ``store`` lacks, or holds as failed."""
-    return [cell for cell in plan.cells if not _is_stored(store, cell)]
 
 
 def execute(plan: Plan, store: Store, workbench: Workbench, progress: Progress, *, force: bool = False) -> Outcome:
@@ -51,8 +35,3 @@ def drive(plan: Plan, store: Store, executor: Executor, progress: Progress, *, f
             outcome.failed.append(made.result)
         progress.cell_done(made.result)
     return outcome
-
-
-def _is_stored(store: Store, cell: Cell) -> bool:
-    result = store.get(cell.identity, cell.key)
-    return result is not None and result.ok

@@ -5,25 +5,20 @@ Every time is a range: the machine does other things as well, and timings may be
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
-from purification_bench.attacks.seeding import seeded
-from purification_bench.benchmark.registries import ATTACKS
+from purification_bench.benchmark.facts import of_attack
+from purification_bench.benchmark.run.calls import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP, WARM_UP_SECONDS
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell, LatencyCell, Setting
-from purification_bench.benchmark.run.costs import THIS_MACHINE, Costs, asked_by, attacking, classifying, purifying
-from purification_bench.benchmark.run.latency import MAX_CALLS, MAX_SECONDS, MIN_CALLS, WARM_UP, WARM_UP_SECONDS
+from purification_bench.benchmark.run.costs import THIS_MACHINE, Costs, attacking, classifying, purifying
 from purification_bench.benchmark.run.units import AttackUnit, LatencyUnit, Unit, units_of
-from purification_bench.benchmark.run.workbench import Workbench
-from purification_bench.defenses.faults import FAULTS
 from purification_bench.defenses.spec import Spec
 
-TRIED_IMAGES, TRIES = 8, 5
+if TYPE_CHECKING:
+    from purification_bench.benchmark.run.trial import Trial
+
 BACKWARD = 3.0
 """A gradient through a model, in passes of it, where nobody has timed one."""
 
@@ -35,16 +30,16 @@ class Range(NamedTuple):
     high: float
 
 
-def likely(known: Sequence[Costs], workbench: Workbench, cells: Sequence[Cell]) -> Range:
+def likely(known: Sequence[Costs], trial: Callable[[], Trial], cells: Sequence[Cell]) -> Range:
     """Return how long ``cells`` take, by the first of ``known`` that has each cost.
 
     Parameters
     ----------
-    workbench:
-        What is tried that nobody has timed; it loads what it tries.
+    trial:
+        Gives what tries things that nobody has timed; called where there are any.
     """
     tried: dict[str, float] = {}
-    return Range(*(Estimator(known, workbench, end, tried).seconds(cells) for end in (0, 1)))
+    return Range(*(Estimator(known, trial, end, tried).seconds(cells) for end in (0, 1)))
 
 
 @dataclass
@@ -52,7 +47,7 @@ class Estimator:
     """Adds up seconds at one end of what is likely."""
 
     known: Sequence[Costs]
-    workbench: Workbench
+    trial: Callable[[], Trial]
     end: int
     """0: the least that is likely; 1: the most."""
     tried: dict[str, float]
@@ -82,10 +77,9 @@ class Estimator:
         use = cell.attack
         if use is None or use.file is not None:
             return 0.0
-        attack = ATTACKS.create(use.attack)
-        asked, times = asked_by(attack)
+        attack = of_attack(use.attack)
         sizes = 1 if attack.shares_sizes and not cell.seen else len({each.eps for each in unit.cells})
-        return self._asking(cell, asked) * times * use.eot_samples * sizes * cell.setting.n
+        return self._asking(cell, attack.asked) * attack.times * use.eot_samples * sizes * cell.setting.n
 
     def _asking(self, cell: AccuracyCell, asked: str) -> float:
         setting, use = cell.setting, cell.attack
@@ -104,15 +98,17 @@ class Estimator:
         return 2 * one * calls + min(WARM_UP * one, WARM_UP_SECONDS) + 3 * one * cell.batch
 
     def _classify(self, setting: Setting) -> float:
-        key = classifying(setting.classifier.label)
-        known = self._known(key)
-        return self._try(key, setting, self.workbench.classifier(setting)) if known is None else known
+        return self._tried(classifying(setting.classifier.label), lambda: self.trial().classify(setting))
 
     def _purify(self, setting: Setting, spec: Spec) -> float:
-        key = purifying(spec.label)
+        return self._tried(purifying(spec.label), lambda: self.trial().purify(setting, spec))
+
+    def _tried(self, key: str, trial: Callable[[], float]) -> float:
+        """Return what is known of a cost; tried once, where nothing is."""
         known = self._known(key)
         if known is None:
-            return self._try(key, setting, lambda x: self.workbench.defense(setting, spec).purify(x))
+            self.tried[key] = trial()
+            return self.tried[key] * THIS_MACHINE[self.end]
         return known
 
     def _known(self, key: str) -> float | None:
@@ -120,25 +116,6 @@ class Estimator:
             return self.tried[key] * THIS_MACHINE[self.end]
         there = ((seconds, costs) for costs in self.known if (seconds := costs.of(key)) is not None)
         return next((seconds * costs.spread[self.end] for seconds, costs in there), None)
-
-    @torch.no_grad()
-    def _try(self, key: str, setting: Setting, call: Callable[[torch.Tensor], object]) -> float:
-        """Time a call on a few images: the median of several, after one that is not counted.
-
-        Nothing for a call that fails, as its rows will say.
-        """
-        x = self.workbench.images(setting).x[:TRIED_IMAGES].to(self.workbench.device)
-        spent = []
-        with seeded(0, x.device):
-            for _ in range(1 + TRIES):
-                begun = time.perf_counter()
-                try:
-                    call(x.clone())
-                except FAULTS:
-                    break
-                spent.append((time.perf_counter() - begun) / len(x))
-        self.tried[key] = statistics.median(spent[1:] or [0.0])
-        return self.tried[key] * THIS_MACHINE[self.end]
 
 
 def _first_of_each_defense(cells: Sequence[Cell]) -> list[Cell]:

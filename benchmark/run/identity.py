@@ -5,37 +5,33 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from purification_bench.attacks.base import Attack
 from purification_bench.attacks.threat import PlannedAttack
-from purification_bench.benchmark.assets.data import ImageDataset
 from purification_bench.benchmark.assets.zoo import Weights
-from purification_bench.benchmark.registries import ATTACKS, DATASETS
-from purification_bench.defenses.registry import Registry
-from purification_bench.defenses.spec import Spec
+from purification_bench.benchmark.facts import ClassifierFacts, DatasetFacts, DefenseFacts, of_attack
+from purification_bench.benchmark.registries import ATTACKS
 
 
 def attack_identity(planned: PlannedAttack) -> dict[str, Any]:
     """Return what a cell's key holds of its attack."""
-    name = planned.attack.name
-    if name not in ATTACKS.names():  # somebody else's images, whose digest is an option of theirs
-        return {**planned.describe(), "version": Attack.version, "source": None}
-    return {**planned.describe(), "version": ATTACKS.get(name).version, "source": ATTACKS.source_digest(name)}
+    if planned.attack.name not in ATTACKS.names():  # somebody else's images, whose digest is an option of theirs
+        return {**planned.describe(), "version": "1", "source": None}
+    attack = of_attack(planned.attack)
+    return {**planned.describe(), "version": attack.version, "source": attack.source}
 
 
-def dataset_identity(dataset: ImageDataset) -> dict[str, Any]:
+def dataset_identity(dataset: DatasetFacts) -> dict[str, Any]:
     """Return what a key holds of a data set."""
-    source = DATASETS.source_digest(dataset.spec.name)
-    return {"label": dataset.spec.label, "version": dataset.version, "source": source}
+    return {"label": dataset.spec.label, "version": dataset.version, "source": dataset.source}
 
 
-def identity(registry: Registry, spec: Spec, weights: Weights | None) -> dict[str, Any]:
+def identity(model: ClassifierFacts | DefenseFacts, weights: Weights | None) -> dict[str, Any]:
     """Return what a key holds of a classifier or a defense."""
     return {
-        "name": spec.name,
-        "label": spec.label,
-        "options": dict(spec.options),
-        "version": getattr(registry.get(spec.name), "version", "1"),
-        "source": registry.source_digest(spec.name),
+        "name": model.spec.name,
+        "label": model.spec.label,
+        "options": dict(model.spec.options),
+        "version": model.version,
+        "source": model.source,
         "weights": weights.sha256 if weights else None,
     }
 

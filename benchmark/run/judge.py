@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +13,13 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.environment import synchronise
+from purification_bench.benchmark.run.progress import Advance
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
 from purification_bench.leaderboard.results.verdicts import Verdicts
 
 ROUNDING = 1e-6
 """How far beyond [0, 1] rounding may carry a purified pixel."""
-
-Advance = Callable[[int], None]
 
 
 class DefenseError(RuntimeError):

@@ -15,14 +15,18 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.environment import synchronise
+from purification_bench.benchmark.run.calls import (
+    MAX_CALLS,
+    MAX_SECONDS,
+    MIN_CALLS,
+    OFFLINE_CALLS,
+    OFFLINE_SECONDS,
+    WARM_UP,
+    WARM_UP_SECONDS,
+)
 from purification_bench.defenses.base import DefendedClassifier, Defense
 
-WARM_UP, WARM_UP_SECONDS = 10, 3.0
-"""Untimed calls before: WARM_UP or WARM_UP_SECONDS, whichever comes first, but at least one."""
-MAX_CALLS, MIN_CALLS, MAX_SECONDS = 200, 20, 30.0
-"""Calls at batch 1: MAX_CALLS or MAX_SECONDS, whichever comes first, but at least MIN_CALLS."""
 P99_FROM = 1000
-OFFLINE_CALLS, OFFLINE_SECONDS = 5, 30.0
 
 
 @dataclass

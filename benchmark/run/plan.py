@@ -1,23 +1,30 @@
 """Laying out a run: names, options, versions and digests in, cells out. Nothing is loaded.
 
-Classes are made without weights or images, to ask what they declare; weights are known by their manifest entries.
+Classes are known by what they say of themselves (``facts``), weights by their manifest entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from purification_bench.attacks.base import Attack
 from purification_bench.attacks.protocol import PROTOCOLS, STANDARD, Rules
 from purification_bench.attacks.threat import BASELINE, SUBMITTED, Norm, PlannedAttack
 from purification_bench.benchmark.assets import zoo
-from purification_bench.benchmark.assets.data import ImageDataset
-from purification_bench.benchmark.assets.loading import find_classifier
-from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASETS, DEFENSES
+from purification_bench.benchmark.assets.finding import find_classifier
+from purification_bench.benchmark.facts import (
+    ClassifierFacts,
+    DatasetFacts,
+    DefenseFacts,
+    Facts,
+    of_attack,
+    of_classifier,
+    of_dataset,
+    of_defense,
+)
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Judged, LatencyCell, Plan, Setting
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.identity import attack_identity, dataset_identity, identity
@@ -25,9 +32,9 @@ from purification_bench.benchmark.run.override_tables import check_names
 from purification_bench.benchmark.run.planned_attacks import AttackPlanner
 from purification_bench.benchmark.run.planned_defenses import judged
 from purification_bench.defenses.errors import UserError, unknown_name
-from purification_bench.defenses.faults import FAULTS, reason
-from purification_bench.defenses.registry import Registry
-from purification_bench.defenses.spec import Spec
+from purification_bench.defenses.spec import Spec, write_spec
+
+F = TypeVar("F", bound=Facts)
 
 
 def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None = None) -> Plan:
@@ -44,10 +51,10 @@ def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None 
         For a name or an option that there is not, weights that nobody trained, an attack that measures nothing.
     """
     rules = _rules(config)
-    datasets = [plug_in(DATASETS.create, spec) for spec in _datasets(config, rules)]
-    defenses = _specs(DEFENSES, (*config.references, *config.defenses))
-    classifiers = _specs(CLASSIFIERS, config.classifiers)
-    attacks = {spec.label: plug_in(ATTACKS.create, spec) for spec in _specs(ATTACKS, _attacks(config, defenses))}
+    datasets = _datasets(config, rules)
+    defenses = _each(of_defense, (*config.references, *config.defenses))
+    classifiers = _each(of_classifier, config.classifiers)
+    _each(of_attack, _attacks(config, defenses))  # refused before anything is laid out
     if not defenses:
         raise UserError("no defense to run: give --defenses, or references in the configuration")
     check_names(config.overrides)
@@ -55,7 +62,7 @@ def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None 
     cells: list[Cell] = []
     for dataset in datasets:
         for classifier in classifiers:
-            site = Site(dataset, classifier, config, rules, machine, tuple(zoo.search_path(zoo_folder)), attacks)
+            site = Site(dataset, classifier, config, rules, machine, tuple(zoo.search_path(zoo_folder)))
             cells += site.cells(defenses, warnings)
     if not any(isinstance(cell, AccuracyCell) and cell.attack is not None for cell in cells):
         warnings.append(f"nothing is attacked: no defense here is one that {' or '.join(config.threats)} fits")
@@ -76,20 +83,20 @@ def with_submission(planned: Plan, attack: Spec, norm: Norm, eps: float, file: P
 class Site:
     """Where cells are laid out: one data set, one classifier."""
 
-    dataset: ImageDataset
-    classifier: Spec
+    dataset: DatasetFacts
+    classifier: ClassifierFacts
     config: RunConfig
     rules: Rules
     machine: Mapping[str, Any]
     folders: tuple[Path, ...]
-    attacks: Mapping[str, Attack]
 
-    def cells(self, defenses: Sequence[Spec], warnings: list[str]) -> Iterator[Cell]:
+    def cells(self, defenses: Sequence[DefenseFacts], warnings: list[str]) -> Iterator[Cell]:
         """Yield the cells of all defenses under all threats, by the number of images that they are judged on."""
         subjects = [
-            judged(spec, self.dataset, self.classifier, self.weights, self.folders, self.config) for spec in defenses
+            judged(each, self.dataset, self.classifier.spec, self.weights, self.folders, self.config)
+            for each in defenses
         ]
-        planner = AttackPlanner(self.dataset, self.classifier, self.config, self.folders, self.attacks, warnings)
+        planner = AttackPlanner(self.dataset, self.classifier.spec, self.config, self.folders, warnings)
         for n, pairs in self._by_images(subjects).items():
             setting = self._setting(n)
             of_this_size = list({each.spec.label: each for each, _ in pairs}.values())
@@ -123,12 +130,12 @@ class Site:
         shared = {
             **own,
             "dataset": dataset_identity(self.dataset),
-            "classifier": identity(CLASSIFIERS, self.classifier, self.weights),
+            "classifier": identity(self.classifier, self.weights),
             "n": n,
             "seed": self.config.seed,
             "batch": {"attack": batch_size, "purify": batch_size},
         }
-        where = self.dataset.spec, self.classifier, self.config.protocol
+        where = self.dataset.spec, self.classifier.spec, self.config.protocol
         return Setting(*where, n, self.config.seed, batch_size, shared)
 
     def _latency_cell(self, setting: Setting, defense: Judged) -> LatencyCell:
@@ -152,13 +159,13 @@ def _accuracy_cell(setting: Setting, defense: Judged, attack: PlannedAttack | No
     return AccuracyCell(setting, defense, attack, described)
 
 
-def _specs(registry: Registry, texts: Sequence[str]) -> list[Spec]:
-    """Read specs; what is named twice, or once by its defaults, is one."""
-    return list({spec.label: spec for spec in map(registry.spec, texts)}.values())
+def _each(said: Callable[[str], F], texts: Iterable[str]) -> list[F]:
+    """Ask each what it says of itself; what is named twice, or once by its defaults, is one."""
+    return list({facts.spec.label: facts for facts in map(said, texts)}.values())
 
 
-def _attacks(config: RunConfig, defenses: Sequence[Spec]) -> list[str]:
-    return [text for each in defenses for word in config.threats for text in config.attacks_of(each.name, word)]
+def _attacks(config: RunConfig, defenses: Sequence[DefenseFacts]) -> list[str]:
+    return [text for each in defenses for word in config.threats for text in config.attacks_of(each.spec.name, word)]
 
 
 def _rules(config: RunConfig) -> Rules:
@@ -170,26 +177,16 @@ def _rules(config: RunConfig) -> Rules:
     return rules
 
 
-def _datasets(config: RunConfig, rules: Rules) -> list[Spec]:
+def _datasets(config: RunConfig, rules: Rules) -> list[DatasetFacts]:
     """Return the data sets, in the pixels of the protocol."""
-    resized = (_resized(spec, rules) for spec in _specs(DATASETS, config.datasets))
-    return list({spec.label: spec for spec in resized}.values())
+    resized = (_resized(each, rules) for each in _each(of_dataset, config.datasets))
+    return list({each.spec.label: each for each in resized}.values())
 
 
-def _resized(spec: Spec, rules: Rules) -> Spec:
+def _resized(dataset: DatasetFacts, rules: Rules) -> DatasetFacts:
+    spec = dataset.spec
     if rules.pixels is None:
-        return spec
+        return dataset
     if spec.options.get("pixels") not in (None, rules.pixels):
         raise UserError(f"the protocol has images of {rules.pixels} pixels a side: {spec.label} asks for others")
-    return DATASETS.spec(spec.name, **{**spec.options, "pixels": rules.pixels})
-
-
-def plug_in(call: Callable[..., Any], *args: Any) -> Any:
-    """Call into what may be somebody else's code; what it raises is for its author, in one line."""
-    try:
-        return call(*args)
-    except UserError:
-        raise
-    except FAULTS as error:
-        what = getattr(args[0], "label", None) or getattr(call, "__qualname__", "plug-in")
-        raise UserError(f"{what}: {reason(error)}") from error
+    return of_dataset(write_spec(spec.name, {**spec.options, "pixels": rules.pixels}))

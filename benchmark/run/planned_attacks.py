@@ -8,17 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from purification_bench.attacks.base import Attack
 from purification_bench.attacks.protocol import PROTOCOLS
 from purification_bench.attacks.threat import PlannedAttack, Threat, threat
-from purification_bench.benchmark.assets.data import ImageDataset
-from purification_bench.benchmark.assets.loading import find_classifier
-from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DEFENSES
+from purification_bench.benchmark.assets.finding import find_classifier
+from purification_bench.benchmark.facts import AttackFacts, DatasetFacts, check, of_attack, of_classifier, of_defense
 from purification_bench.benchmark.run.cells import Judged, Setting
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.identity import identity
 from purification_bench.defenses.errors import UserError
-from purification_bench.defenses.spec import Spec
+from purification_bench.defenses.spec import Spec, write_spec
 
 LACKS: Mapping[str, str] = {
     "differentiable": "it declares that it is not differentiable",
@@ -33,19 +31,17 @@ LACKS: Mapping[str, str] = {
 class AttackPlanner:
     """Plans the attacks on the defenses of one data set before one classifier."""
 
-    dataset: ImageDataset
+    dataset: DatasetFacts
     classifier: Spec
     config: RunConfig
     folders: Sequence[Path]
-    attacks: Mapping[str, Attack]
-    """Every attack of the configuration, made once, by label."""
     warnings: list[str]
     """Takes what is left out, and why."""
 
     def attacks_on(self, defense: Judged, word: str, setting: Setting) -> Iterator[PlannedAttack]:
         """Yield the attacks on a defense under one threat; none where the threat does not fit it."""
         kind, name = threat(word), defense.spec.name
-        attacks = [self.attacks[ATTACKS.spec(text).label] for text in self.config.attacks_of(name, word)]
+        attacks = [of_attack(text) for text in self.config.attacks_of(name, word)]
         if not self._fits(defense, kind, attacks):
             return
         stand_in = self._stand_in(defense, kind)
@@ -61,7 +57,7 @@ class AttackPlanner:
                     attack.spec, word, attack.norm, eps, batch, samples, substitute, substitute_identity, stand_in
                 )
 
-    def _fits(self, defense: Judged, kind: Threat, attacks: Sequence[Attack]) -> bool:
+    def _fits(self, defense: Judged, kind: Threat, attacks: Sequence[AttackFacts]) -> bool:
         lacking = next((flag for flag in kind.asks if not defense.facts[flag]), None)
         if lacking is not None:
             if kind.gradient == "true" and defense.spec.name not in self._references:
@@ -74,12 +70,12 @@ class AttackPlanner:
             return False
         return kind.gradient != "substitute" or self._substitute[0] is not None
 
-    def _samples(self, defense: Judged, kind: Threat, attack: Attack) -> int:
+    def _samples(self, defense: Judged, kind: Threat, attack: AttackFacts) -> int:
         if not (kind.averages_draws and defense.stochastic and attack.needs in ("gradient", "queries")):
             return 1
         return self.config.eot_samples_of(defense.spec.name, kind.word)
 
-    def _check_box(self, attack: Attack) -> None:
+    def _check_box(self, attack: AttackFacts) -> None:
         if attack.leaves_box and PROTOCOLS[self.config.protocol].box:
             free = ", ".join(name for name, rules in PROTOCOLS.items() if not rules.box)
             raise UserError(f"attack {attack.spec.label!r} leaves the box [0, 1]: it needs --protocol {free}")
@@ -92,29 +88,29 @@ class AttackPlanner:
     @cached_property
     def _substitute(self) -> tuple[Spec | None, dict[str, Any] | None]:
         """The classifier that is attacked in place of the judged one, and its identity; none where it is missing."""
-        spec = CLASSIFIERS.spec(self.config.substitute)
+        classifier = of_classifier(self.config.substitute)
         try:
-            weights = find_classifier(spec, self.dataset.spec.name, self.folders)
+            weights = find_classifier(classifier, self.dataset.spec.name, self.folders)
         except UserError as error:
             self._warn(f"{self.dataset.spec.label} is judged without transfer: {error}")
             return None, None
-        return spec, identity(CLASSIFIERS, spec, weights)
+        return classifier.spec, identity(classifier, weights)
 
     def _stand_in(self, defense: Judged, kind: Threat) -> Spec | None:
         """Return what is attacked in a defense's place; None where it is attacked as it is."""
         options = self.config.stand_in_of(defense.spec.name, kind.word)
         if not kind.sees_purifier or kind.gradient == "none" or not options:
             return None
-        of_use = DEFENSES.get(defense.spec.name).inference_options
+        of_use = of_defense(defense.spec).inference_options
         for option in sorted(set(options) - of_use):
             raise UserError(
                 f"a stand-in has the defense's own weights: option {option!r} of {defense.spec.name!r} asks "
                 f"for others. Options of use: {', '.join(sorted(of_use)) or 'none'}"
             )
-        spec = DEFENSES.spec(defense.spec.name, **{**defense.spec.options, **options})
+        spec = of_defense(write_spec(defense.spec.name, {**defense.spec.options, **options})).spec
         return None if spec.label == defense.spec.label else spec
 
-    def _sizes(self, attack: Attack, word: str) -> tuple[float, ...]:
+    def _sizes(self, attack: AttackFacts, word: str) -> tuple[float, ...]:
         if attack.norm == "l2":
             if attack.bound is None:
                 raise UserError(f"attack {attack.spec.label!r} of norm l2 states no bound")
@@ -122,7 +118,7 @@ class AttackPlanner:
         place = (self.dataset.spec.name, attack.spec.name, word)
         sizes = self.config.sizes(*place, self.dataset.eps_grid, self.dataset.eps)
         for eps in sizes:
-            for warning in (attack.check(eps), _unusual(eps)):
+            for warning in (check(attack, eps), _unusual(eps)):
                 if warning:
                     self._warn(warning)
         return sizes

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
-from purification_bench.benchmark.run.judge import Advance
 from purification_bench.leaderboard.results.result import Result
+
+Advance: TypeAlias = Callable[[int], None]
+"""Takes note of so many more steps."""
 
 
 class Progress(Protocol):

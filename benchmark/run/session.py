@@ -1,26 +1,32 @@
-"""What everything that computes begins with: a device, a plan for it, and a workbench to carry it out with."""
+"""What everything that computes begins with: a plan, the device that it is for, and what carries it out.
+
+Planning needs no torch; what computes is loaded when there is something to compute.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from purification_bench.benchmark.assets import zoo
-from purification_bench.benchmark.environment import describe, pick_device
-from purification_bench.benchmark.run import costs, driver
+from purification_bench.benchmark.environment import describe, device_word
+from purification_bench.benchmark.memo import MEMO
+from purification_bench.benchmark.run import costs
 from purification_bench.benchmark.run.cells import Cell, Plan
 from purification_bench.benchmark.run.config import RunConfig
-from purification_bench.benchmark.run.driver import Outcome
 from purification_bench.benchmark.run.estimate import in_words, likely
+from purification_bench.benchmark.run.missing import Outcome, missing_cells
 from purification_bench.benchmark.run.plan import plan
 from purification_bench.benchmark.run.progress import Progress
-from purification_bench.benchmark.run.workbench import Workbench
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
+
+if TYPE_CHECKING:
+    from purification_bench.benchmark.run.trial import Trial
+    from purification_bench.benchmark.run.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,10 @@ class Places:
 
 @dataclass(frozen=True)
 class Session:
-    """A plan, the device that it is for, and where it finds what it needs."""
+    """A plan, the device that it is for (``cpu`` or ``cuda``), and where it finds what it needs."""
 
     plan: Plan
-    device: torch.device
+    device: str
     machine: Mapping[str, Any]
     places: Places
 
@@ -50,13 +56,18 @@ class Session:
         self, store: Store, progress: Progress, workbench: Workbench | None = None, *, force: bool = False
     ) -> Outcome:
         """Compute what ``store`` lacks, or all with ``force``; nothing is written before everything can be had."""
+        if not self.todo(store, force=force):
+            store.prepare()
+            return Outcome(kept=len(self.plan.cells))
+        from purification_bench.benchmark.run import driver
+
         bench = workbench or self.workbench()
         store.prepare()
         return driver.execute(self.plan, store, bench, progress, force=force)
 
     def todo(self, store: Store, *, force: bool = False) -> int:
         """Return how many cells ``execute`` would compute."""
-        return len(self.plan.cells if force else driver.missing_cells(self.plan, store))
+        return len(self.plan.cells if force else missing_cells(self.plan, store))
 
     def results(self, store: Store) -> list[Result]:
         """Return what ``store`` holds of the plan."""
@@ -69,16 +80,27 @@ class Session:
         Those are of CPUs: on another device what the store does not hold is tried.
         """
         here = costs.learn(store.results() if store.cells.is_dir() else (), self.machine["device_name"])
-        known = (here, costs.reference()) if self.device.type == "cpu" else (here,)
-        spent = in_words(likely(known, self._bench(), cells))
+        known = (here, costs.reference()) if self.device == "cpu" else (here,)
+        spent = in_words(likely(known, cache(self._trial), cells))
+        MEMO.save()
         return spent if here.seconds or not cells else f"{spent} (by timings of {known[-1].machine})"
 
+    def _trial(self) -> Trial:
+        from purification_bench.benchmark.run.trial import Trial
+
+        return Trial(self._bench())
+
     def _bench(self) -> Workbench:
-        return Workbench(self.device, self.places.data_dir, zoo.search_path(self.places.zoo))
+        from purification_bench.benchmark.environment import pick_device
+        from purification_bench.benchmark.run.workbench import Workbench
+
+        return Workbench(pick_device(self.device), self.places.data_dir, zoo.search_path(self.places.zoo))
 
 
 def begin(asked: RunConfig, places: Places) -> Session:
     """Plan what is asked for; ``plan.warnings`` says what is left out."""
-    device = pick_device(asked.device)
+    device = device_word(asked.device)
     machine = describe(device)
-    return Session(plan(asked, machine, places.zoo), device, machine, places)
+    session = Session(plan(asked, machine, places.zoo), device, machine, places)
+    MEMO.save()
+    return session

@@ -17,11 +17,11 @@ from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import ImageDataset, Images
 from purification_bench.benchmark.assets.loading import load_classifier, load_defense
 from purification_bench.benchmark.environment import describe
+from purification_bench.benchmark.facts import plug_in
 from purification_bench.benchmark.registries import DATASETS
 from purification_bench.benchmark.run import contract
 from purification_bench.benchmark.run.cells import AccuracyCell, Judged, Plan, Setting
 from purification_bench.benchmark.run.judge import Judge
-from purification_bench.benchmark.run.plan import plug_in
 from purification_bench.benchmark.run.progress import Progress
 from purification_bench.benchmark.run.units import Unit, defenses_of, setting_of
 from purification_bench.defenses.base import Defense
@@ -67,7 +67,7 @@ class Workbench:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """The machine and the versions, for results."""
-        return describe(self.device)
+        return describe(self.device.type)
 
     def images(self, setting: Setting) -> Images:
         """Return the judged images of a setting; raise ``UserError`` where there are not so many."""

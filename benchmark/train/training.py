@@ -14,8 +14,8 @@ from purification_bench.attacks import guard
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import ImageDataset, Images
-from purification_bench.benchmark.assets.loading import training_spec
 from purification_bench.benchmark.environment import versions
+from purification_bench.benchmark.facts import of_defense
 from purification_bench.benchmark.paths import cache_dir
 from purification_bench.benchmark.registries import CLASSIFIERS, DEFENSES
 from purification_bench.benchmark.seeds import keyed_seed
@@ -71,7 +71,7 @@ def train_classifier(job: Job) -> zoo.Weights:
 
 def train_defense(job: Job, target: Target | None) -> zoo.Weights:
     """Train a registered defense, with the ``target`` if it sees one, and put its weights into the zoo."""
-    spec, dataset, data = training_spec(job.spec), job.dataset, job.data()
+    spec, dataset, data = of_defense(job.spec).training, job.dataset, job.data()
     against = target.classifier.spec.label if target else None
     identity: list[Any] = ["defense", spec.name, dict(spec.options), dataset.spec.name, against]
     identity += [target.weights if target else "", job.settings.recipe]
@@ -99,7 +99,7 @@ def _start_from(defense: Defense, job: Job, spec: Spec) -> list[str]:
 
 def _keep(model: nn.Module, training: Training, job: Job, kind: str, classifier: str | None) -> zoo.Weights:
     """Put trained weights into the zoo, with what is known of them; discard the state, if the training is over."""
-    spec = training_spec(job.spec) if kind == "defense" else job.spec
+    spec = of_defense(job.spec).training if kind == "defense" else job.spec
     settings, dataset, metrics = job.settings, job.dataset.spec.name, training.best
     weights = zoo.add(
         job.zoo,

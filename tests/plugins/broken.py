@@ -48,6 +48,9 @@ class Unmakeable(Defense):
     def __init__(self) -> None:
         raise RuntimeError("no such thing")
 
+    def purify(self, x):
+        return x
+
 
 @register_defense("shrugs")
 class Shrugs(Defense):

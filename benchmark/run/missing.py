@@ -1,0 +1,28 @@
+"""What a store lacks of a plan, and what was done about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from purification_bench.benchmark.run.cells import Cell, Plan
+from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.results.store import Store
+
+
+@dataclass
+class Outcome:
+    """What a run did."""
+
+    computed: int = 0
+    kept: int = 0
+    failed: list[Result] = field(default_factory=list)
+
+
+def missing_cells(plan: Plan, store: Store) -> list[Cell]:
+    """Return the cells of ``plan`` that ``store`` lacks, or holds as failed."""
+    return [cell for cell in plan.cells if not _is_stored(store, cell)]
+
+
+def _is_stored(store: Store, cell: Cell) -> bool:
+    result = store.get(cell.identity, cell.key)
+    return result is not None and result.ok
