@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from purification_bench.benchmark.api import load_defense as load_defense
     from purification_bench.benchmark.api import run as run
     from purification_bench.benchmark.assets.classifiers import Classifier as Classifier
+    from purification_bench.benchmark.assets.classifiers import Recipe as Recipe
     from purification_bench.benchmark.assets.data import ImageDataset as ImageDataset
     from purification_bench.benchmark.assets.data import Images as Images
     from purification_bench.benchmark.registries import register_classifier as register_classifier
@@ -38,6 +39,7 @@ _PLACES = {
     "Evaluation": "leaderboard.showing.evaluation",
     "ImageDataset": "benchmark.assets.data",
     "Images": "benchmark.assets.data",
+    "Recipe": "benchmark.assets.classifiers",
     "Results": "leaderboard.showing.evaluation",
     "UserError": "defenses.errors",
     "defended": "benchmark.api",
@@ -52,6 +54,11 @@ _PLACES = {
     "run": "benchmark.api",
 }
 __all__ = list(_PLACES)
+
+
+def __dir__() -> list[str]:
+    """List the public names, for completion."""
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

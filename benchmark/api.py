@@ -103,6 +103,10 @@ def evaluate(
         Whether a function is random, and has a gradient, is tried; an object declares it.
     preset:
         What ``options`` do not say is taken from it.
+    options:
+        ``attacks``, ``threats``, ``eps``, ``n``, ``draws``, ``eot_samples``, ``seed``, ``device``, ``latency``,
+        ``protocol``: as the command line has them, a list or a text with commas where several are meant. ``out`` keeps
+        the results in a folder, ``progress=False`` shows no bars, ``data_dir`` and ``zoo`` say where to look.
     name:
         What the row of an object or a function is called; its own name, if none is given.
 
@@ -213,7 +217,7 @@ def load_defense(
 
 
 def defended(
-    defense: str | Defense,
+    defense: str | Defense | Purifier,
     dataset: str = "mnist",
     classifier: str = "model_a",
     gradient: str | None = None,
@@ -226,7 +230,7 @@ def defended(
     Parameters
     ----------
     defense:
-        A name, a spec, or a ``Defense`` that is ready to purify.
+        A name, a spec, a ``Defense`` that is ready to purify, or a function on images.
     gradient:
         What a backward pass follows: ``"true"``, the purifier's own gradient; ``"bpda"``, its surrogate's; another
         threat that gives gradients. None: the true one where the defense has a useful one, else ``"bpda"``.
@@ -248,6 +252,8 @@ def defended(
     """
     if isinstance(defense, str):
         defense = load_defense(defense, dataset, classifier, device=device, zoo=zoo)
+    elif not isinstance(defense, Defense):
+        defense = given.as_defense(defense, DATASETS.create(dataset).shape)
     words = [word for word, each in THREATS.items() if each.view and "gradient" in each.gives]
     if gradient not in (None, TRUE, *words):
         raise unknown_name("gradient", str(gradient), [TRUE, *words])
@@ -284,7 +290,11 @@ def _computed(preset: str | None, file: Path | None, asked: dict[str, Any], kept
         folder = kept.get("out") or stack.enter_context(tempfile.TemporaryDirectory())
         store = Store(Path(folder))
         progress = _progress(begun, store, kept.get("progress"), force)
-        begun.execute(store, stack.enter_context(progress) if progress else NoProgress(), force=force)
+        outcome = begun.execute(store, stack.enter_context(progress) if progress else NoProgress(), force=force)
+        if outcome.failed:
+            first = outcome.failed[0]
+            counted = f"{len(outcome.failed)} of {outcome.computed} cells failed"
+            warnings.warn(f"{counted}: {first.defense}: {first.reason}", stacklevel=3)
         return begun.results(store)
 
 

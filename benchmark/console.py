@@ -19,6 +19,7 @@ from purification_bench.leaderboard.showing import terminal
 from purification_bench.leaderboard.showing.table import Table
 from purification_bench.leaderboard.showing.tables.accuracies import overview
 from purification_bench.leaderboard.showing.tables.standings import summary
+from purification_bench.leaderboard.showing.wording import written
 
 LEGEND = (
     "Robust: what all attackers leave, who see the purifier or not.\n"
@@ -38,6 +39,7 @@ class RunProgress:
         self.debug = debug
         self.total = total
         self._done = 0
+        self._told: set[str] = set()
         self._begun = time.monotonic()
         columns = (
             SpinnerColumn(),
@@ -75,11 +77,19 @@ class RunProgress:
             what = "latency" if result.kind == "latency" else attacked
             cell = f"{result.dataset} {result.classifier} {result.defense} {what}"
             spent = time.monotonic() - self._begun
-            said = "" if result.ok else f"  ERROR {result.reason}"
+            said = "" if result.ok else f"  ERROR {self._once(result)}"
             line = f"{self._done}/{self.total}  {spent:.0f} s  {cell}{said}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if self.debug and not result.ok:
             self.console.print(result.error, markup=False, highlight=False, soft_wrap=True)
+
+    def _once(self, result: Result) -> str:
+        """Return why a cell failed: in full where this reason comes for the first time."""
+        cause = f"{result.defense}: {result.reason}"
+        if cause in self._told:
+            return "as before"
+        self._told.add(cause)
+        return result.reason
 
 
 def has_bars(console: Console) -> bool:
@@ -99,14 +109,16 @@ def tell_set_aside(store: Store) -> None:
         print(f"bench: set aside {path}: {reason}", file=sys.stderr)
 
 
-def show_boards(console: Console, boards: Sequence[Board], *, full: bool) -> None:
+def show_boards(console: Console, boards: Sequence[Board], *, full: bool, ranked: bool = True) -> None:
     """Print each board: what a row is worth and costs; with ``full`` its accuracy under every attack at every size.
 
     All of it, too, where rows are not compared.
     """
     for board in boards:
-        if board.protocol == STANDARD:
-            show(console, summary(board))
+        if board.protocol == STANDARD and ranked:
+            table = summary(board)
+            show(console, table)
+            console.print(written(table.note), markup=False, highlight=False, soft_wrap=True)
         if full or board.protocol != STANDARD:
             show_in_pieces(console, overview(board))
     if not full and any(board.protocol == STANDARD for board in boards):

@@ -40,6 +40,8 @@ class DatasetFacts(Facts):
     eps: float
     eps_grid: tuple[float, ...]
     num_classes: int
+    images: int | None
+    """How many there are to judge on, where that is known before they are loaded."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _remembered(registry: Registry, given: str | Spec, kind: type[F], make: Call
 
 def _dataset(spec: Spec) -> DatasetFacts:
     made = plug_in(DATASETS.create, spec)
-    return DatasetFacts(*_common(DATASETS, spec, made), made.eps, tuple(made.eps_grid), made.num_classes)
+    return DatasetFacts(*_common(DATASETS, spec, made), made.eps, tuple(made.eps_grid), made.num_classes, made.images)
 
 
 def _classifier(spec: Spec) -> ClassifierFacts:

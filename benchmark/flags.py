@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from purification_bench.attacks.protocol import PROTOCOLS
 from purification_bench.attacks.threat import threat_words
-from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.errors import UserError, unknown_name
 
 DEFAULT_OUT = Path("results")
 LISTS = ("defenses", "attacks", "classifiers", "datasets", "threats", "protocols", "presets", "zoo")
+
+
+CHOICE = re.compile(r"argument (.+): invalid choice: '(.*)' \(choose from (.*)\)")
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,8 +32,12 @@ class Parser(argparse.ArgumentParser):
         self.recorded.append((flag, self.add_argument(flag, **options).dest))
 
     def error(self, message: str) -> NoReturn:
-        """Raise ``UserError`` with argparse's sentence."""
-        raise UserError(message)
+        """Raise ``UserError``: with argparse's sentence, or, for a word that is no choice, with the nearest one."""
+        wrong = CHOICE.fullmatch(message)
+        if wrong is None:
+            raise UserError(message)
+        what, word, choices = wrong.groups()
+        raise unknown_name(what, word, (choice.strip(" '") for choice in choices.split(",")))
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -102,7 +110,7 @@ def _add_run(commands: Commands) -> None:
     )
     run.add_recorded("--attacks", type=_some, metavar="LIST", help="for example fgsm,pgd[steps=100]")
     run.add_recorded("--threat", type=_some, metavar="LIST", help=", ".join(threat_words()))
-    run.add_recorded("--eps", type=_some, metavar="LIST", help="sizes in pixel units, for example 0.1,8/255")
+    run.add_recorded("--eps", type=_some, metavar="LIST", help="sizes, where pixels go from 0 to 1: 0.1,8/255")
     run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
     run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
     run.add_argument("--full", action="store_true", help="print accuracy under every attack at every size, too")
@@ -165,7 +173,7 @@ def _add_where(parser: Parser) -> None:
     """Add what says where things run, and where they are found."""
     parser.add_argument("--debug", action="store_true", help="show the calls that led to each error")
     parser.add_recorded("--device", help="auto, cpu or cuda")
-    parser.add_argument("--zoo", type=Path, help="folder of weights to look in first")
+    parser.add_recorded("--zoo", type=Path, help="folder of weights to look in first")
     parser.add_argument("--data-dir", type=_folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
     _add_plugin(parser)
 
@@ -214,8 +222,8 @@ def _add_results(commands: Commands) -> None:
     export.add_argument("store", type=Path, metavar="DIR")
     export.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
     compare = commands.add_parser("compare", help="compare two result folders or two defenses", allow_abbrev=False)
-    compare.add_argument("first", metavar="A")
-    compare.add_argument("second", metavar="B")
+    compare.add_argument("first", metavar="A", help="a defense as a run or a table names it, or a result folder")
+    compare.add_argument("second", metavar="B", help="what it is compared with: another of the same kind")
     compare.add_argument("--out", type=_path, default=DEFAULT_OUT, help="where two defenses are looked up")
 
 

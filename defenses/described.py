@@ -58,6 +58,9 @@ def _with_bases(file: Path, name: str) -> Iterator[tuple[ast.ClassDef, ast.Modul
     tree = _parsed(file)
     node = next((each for each in tree.body if isinstance(each, ast.ClassDef) and each.name == name), None)
     if node is None:
+        elsewhere = _imported_from(tree, name)
+        if elsewhere is not None:  # a package that passes it on
+            yield from _with_bases(elsewhere, name)
         return
     yield node, tree
     for base in node.bases:
@@ -73,7 +76,7 @@ def _parsed(file: Path) -> ast.Module:
 
 
 def _imported_from(tree: ast.Module, name: str) -> Path | None:
-    for node in tree.body:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and any(alias.name == name for alias in node.names):
             return file_of_module(node.module)
     return None

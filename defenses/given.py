@@ -52,6 +52,11 @@ def known_as(given: Any, shape: tuple[int, int, int], name: str | None = None) -
         yield label
 
 
+def as_defense(given: Any, shape: tuple[int, int, int]) -> Defense:
+    """Return an object with ``purify``, or a callable, as a ``Defense``; ``shape`` is (C, H, W) of the images."""
+    return _class_of(given, shape)()
+
+
 def _name_of(given: Any) -> str:
     name: str = getattr(given, "__name__", type(given).__name__)
     return UNNAMED if name == "<lambda>" else name
@@ -86,14 +91,11 @@ class _Called:
     differentiable = True
 
     def __init__(self, call: Purifier, x: Tensor) -> None:
-        self.call = call
+        self.purify = call
         with contextlib.suppress(Exception):  # told by its rows, when it is judged
             first, second = call(x.clone().requires_grad_()), call(x.clone())
             self.stochastic = not torch.allclose(first, second, atol=REPEATS)
             self.differentiable = first.requires_grad
-
-    def purify(self, x: Tensor) -> Tensor:
-        return self.call(x)
 
 
 def _digest(given: Any) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import nn
@@ -60,6 +62,13 @@ def as_defense_class(cls: type[Any]) -> type[Defense]:
     if cls.__init__ is not object.__init__:
         body["__init__"] = _constructor(cls)
     return type(cls.__name__, (Holder,), body)
+
+
+def where_defined(defense: Defense, name: str) -> str:
+    """Name the file and line of a method of a defense, in brackets; empty where there is no file."""
+    method = inspect.unwrap(getattr(getattr(defense, "held", defense), name))
+    code = getattr(method, "__code__", None)
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code else ""
 
 
 def _constructor(cls: type[Any]) -> Callable[..., None]:

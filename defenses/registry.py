@@ -119,7 +119,7 @@ class Registry:
         if name not in self._classes:
             entry = self.entries().get(name)
             if entry is None:
-                raise unknown_name(self.kind, name, self.names())
+                raise UserError(f"{unknown_name(self.kind, name, self.names())}; one of a plug-in needs --plugin FILE")
             if entry.module:
                 importlib.import_module(entry.module)
             elif entry.point:

@@ -71,8 +71,15 @@ def split_spec(text: str) -> tuple[str, dict[str, str]]:
 
 
 def option_defaults(cls: type[Any]) -> dict[str, Any]:
-    """Return the keyword-only constructor options of a class with their defaults (``inspect._empty`` if required)."""
+    """Return the keyword-only constructor options of a class with their defaults (``inspect._empty`` if required).
+
+    Raises ``UserError`` for an option that may be given by its place.
+    """
     parameters = inspect.signature(cls).parameters.values()
+    for p in parameters:
+        if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and p.default is not inspect.Parameter.empty:
+            star = f"write def __init__(self, *, {p.name}={p.default!r})"
+            raise UserError(f"options of {cls.__qualname__} must be keyword-only: {star}")
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 

@@ -16,7 +16,7 @@ from purification_bench.leaderboard.judging.checks.evidence import smallest_marg
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
 from purification_bench.leaderboard.judging.layout import lay_out
-from purification_bench.leaderboard.showing.tables import attackers, audits
+from purification_bench.leaderboard.showing.tables import attackers, audits, standings
 from purification_bench.leaderboard.showing.tables.standings import ranked
 
 PLANTED = {"planted_images": 16, "planted_by_chance_share": 0.0}
@@ -199,7 +199,7 @@ def test_what_declares_no_gradient_has_no_rank():
     ]
     (board,) = lay_out(results)
     assert gradients.gradient_auditable(board, board.rows["it"]).state == "failed"
-    assert [(rank, row.defense) for rank, row in ranked(board)] == [(1, "none"), (None, "it")]
+    assert [(rank, row.defense) for rank, row in ranked(board)] == [(None, "none"), (None, "it")]
     assert audit.verdict(board, board.rows["it"]) == "fails 'gradient auditable'"
 
 
@@ -259,11 +259,11 @@ def test_the_tables_say_what_was_found():
     (row,) = rows(audits.checks(board))
     assert "iterative beats single-step" in row[1]
     assert "one step leaves 40.0 %, many steps 60.0 %" in note(audits.checks(board))
-    (verdict,) = rows(audits.verdicts(board))
-    assert verdict[1].startswith("fails 'iterative beats single-step'")
+    (verdict,) = rows(standings.summary(board))
+    assert verdict[-1].startswith("fails 'iterative beats single-step'")
 
 
 def test_without_an_attacker_who_sees_it_there_is_nothing_to_audit():
     board, row = board_of(cell("pgd", 0.3, 90, "bare"))
     assert not audit.audited(board, row)
-    assert audits.checks(board) is audits.verdicts(board) is attackers.by_threat(board) is None
+    assert audits.checks(board) is standings.worth(board) is attackers.by_threat(board) is None

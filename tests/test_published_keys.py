@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 
 from purification_bench.benchmark import cli
 from purification_bench.benchmark.assets.zoo import MANIFEST
@@ -23,7 +22,7 @@ from purification_bench.leaderboard.results.store import Store
 ROOT = Path(__file__).parent.parent
 STORES = {name: Store(ROOT / "leaderboard" / name) for name in ("published", "reproduction", "controls")}
 LINES = [(name, line) for name in ("published", "reproduction") for line in STORES[name].commands()]
-CPU = torch.device("cpu")
+CPU = "cpu"
 
 
 @cache

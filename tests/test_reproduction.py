@@ -336,7 +336,7 @@ def test_it_computes_once_and_shows_what_it_computed(bench, tmp_path, untrained,
     assert status == 0, err
     assert "Table 2" in out and "6 cells computed" in out
     page = (tmp_path / "reproduction" / "README.md").read_text()
-    assert "bench reproduce --figure 6 --dataset mnist -n 4\n" in page
+    assert "bench reproduce --figure 6 --dataset mnist -n 4 --zoo" in page
     assert bench(*words)[1].count("0 cells computed") == 1
 
 

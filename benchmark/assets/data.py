@@ -41,6 +41,8 @@ class ImageDataset(ABC):
     eps_grid: ClassVar[tuple[float, ...]]
     """The sizes that a curve is drawn over where none are asked for."""
     version: ClassVar[str] = "1"
+    images: int | None = None
+    """How many images there are to judge on; None: that is known once they are loaded."""
     spec: Spec
     split: EvaluationSplit = "test"
     """What defenses are judged on: ``test``, to report; ``validation``, to choose between options of a defense."""
@@ -61,7 +63,7 @@ class ImageDataset(ABC):
             order = stratified_order(images.y, f"{self.spec.name}:test")
             images = Images(images.x[order], images.y[order])
         if not 1 <= n <= len(images.y):
-            raise UserError(f"n must lie between 1 and {len(images.y)} for {self.spec.label}, not {n}")
+            raise UserError(f"n must lie between 1 and {len(images.y)} for {self.spec}, not {n}")
         return Images(images.x[:n], images.y[:n])
 
     def training_split(self, split: Split, data_dir: Path | None = None, limit: int | None = None) -> Images:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 from urllib.error import URLError
@@ -20,6 +21,7 @@ from purification_bench.benchmark.registries import register_dataset
 from purification_bench.defenses.errors import UserError, positive
 
 PUBLISHED_SHAPE = (1, 28, 28)
+IMAGES: Mapping[EvaluationSplit, int] = {"test": 10_000, "validation": 6_000}
 
 
 class _IdxDataset(ImageDataset):
@@ -43,6 +45,7 @@ class _IdxDataset(ImageDataset):
     def __init__(self, *, split: EvaluationSplit = "test", pixels: int | None = None) -> None:
         positive(pixels=pixels)
         self.split = split
+        self.images = IMAGES[split]
         self.pixels = pixels
         if pixels is not None:
             self.shape = self.shape[0], pixels, pixels

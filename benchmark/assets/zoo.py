@@ -99,8 +99,9 @@ def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifie
         if weights.dataset == dataset and same_target and dict(weights.options) == dict(spec.options):
             return weights
     against = f" against {classifier}" if classifier else ""
-    there = sorted({f"{w.label} ({w.dataset}{', ' + w.classifier if w.classifier else ''})" for w in candidates})
-    have = f"; there are {', '.join(there)}" if there else ""
+    near = sorted({w.label for w in candidates if w.dataset == dataset and w.classifier in (None, classifier)})
+    far = sorted({f"{w.label} ({w.dataset}{', ' + w.classifier if w.classifier else ''})" for w in candidates})
+    have = f"; there are {', '.join(near or far)}" if far else ""
     command = train_command(kind, spec, dataset, classifier)
     raise MissingWeightsError(
         f"no weights for {kind} {spec.label!r} on {dataset}{against}{have}. Train them: {command}"

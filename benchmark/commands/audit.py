@@ -25,7 +25,7 @@ from purification_bench.leaderboard.judging.checks.evidence import smallest_marg
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing.as_json import plain
-from purification_bench.leaderboard.showing.tables import attackers, audits
+from purification_bench.leaderboard.showing.tables import attackers, audits, standings
 from purification_bench.leaderboard.showing.values import known
 
 STDOUT = "-"
@@ -81,11 +81,10 @@ def _wanted(row: Row, asked: config.RunConfig) -> bool:
 
 
 def _show(screen: Console, board: Board, rows: list[Row]) -> None:
-    worst, verdicts = attackers.by_threat(board), audits.verdicts(board)
+    worst = attackers.by_threat(board)
     if worst:
-        console.show(screen, worst, brief=True)
-    if verdicts:
-        console.show(screen, verdicts)
+        console.show_in_pieces(screen, worst)
+    console.show(screen, standings.summary(board))
     for row in rows:
         console.show(screen, audits.every_check(board, row))
 

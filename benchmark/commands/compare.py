@@ -30,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
         results = list(Store(args.out).results())
         labels = sorted({result.defense for result in results})
         first, second = (_label(name, labels, args.out) for name in (first, second))
+        if first == second:
+            raise UserError(f"{args.first!r} and {args.second!r} are the same row, {first}")
         differences = between_defenses(results, first, second)
     screen, table = Console(), a_against_b(differences, first, second)
     console.show(screen, table)
@@ -39,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _label(name: str, labels: Sequence[str], folder: Path) -> str:
     """Return the row that a name means: its full name, its short one, or a defense of which there is one row."""
-    meant = names.meant(name, labels)
+    meant, short = names.meant(name, labels), names.shortened(labels)
+    several = [short[label] for label in labels if label.partition("[")[0] == name]
+    if meant is None and len(several) > 1:
+        raise UserError(f"{name!r} is {len(several)} rows in {str(folder)!r}: name one of {'; '.join(several)}")
     if meant is None:
-        raise unknown_name(f"defense in {str(folder)!r}:", name, names.shortened(labels).values())
+        raise unknown_name(f"defense in {str(folder)!r}:", name, short.values())
     return meant

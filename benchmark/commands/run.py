@@ -65,9 +65,12 @@ def configured(args: argparse.Namespace) -> config.RunConfig:
     return config.load(args.preset, args.config, given)
 
 
-def report(screen: Console, store: Store, begun: Session, outcome: Outcome, *, full: bool) -> int:
-    """Show what a plan came to (``full``: attack by attack) and write the page. Status 1 if a cell failed."""
-    console.show_boards(screen, lay_out(begun.results(store)), full=full)
+def report(screen: Console, store: Store, begun: Session, outcome: Outcome, *, full: bool, ranked: bool = True) -> int:
+    """Show what a plan came to (``full``: attack by attack) and write the page. Status 1 if a cell failed.
+
+    ``ranked`` shows the table of ranks first.
+    """
+    console.show_boards(screen, lay_out(begun.results(store)), full=full, ranked=ranked)
     written = pages.write(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
     if outcome.computed and begun.device == "cpu":

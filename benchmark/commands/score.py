@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         outcome = begun.execute(store, progress, workbench)
     if outcome.computed:
         store.record_command(command_line("score", args, args.file))
-    return report(screen, store, begun, outcome, full=True)
+    return report(screen, store, begun, outcome, full=True, ranked=False)
 
 
 def _checked(submission: Submission, plan: Plan, workbench: Workbench) -> Submitted:

@@ -16,6 +16,7 @@ from purification_bench.benchmark.environment import synchronise
 from purification_bench.benchmark.run.progress import Advance
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
+from purification_bench.defenses.plain import where_defined
 from purification_bench.leaderboard.results.verdicts import Verdicts
 
 ROUNDING = 1e-6
@@ -78,7 +79,10 @@ class Judge:
         given = x.to(self.device)
         with seeded(keyed_seed("defense", self.label, draw, start, self.seed), self.device):
             purified = self.defense.purify(given.clone())
-        check_purified(given, purified, self.box)
+        try:
+            check_purified(given, purified, self.box)
+        except DefenseError as error:
+            raise DefenseError(f"{error}{where_defined(self.defense, 'purify')}") from None
         return purified
 
     @torch.no_grad()

@@ -98,6 +98,8 @@ class Site:
         ]
         planner = AttackPlanner(self.dataset, self.classifier.spec, self.config, self.folders, warnings)
         for n, pairs in self._by_images(subjects).items():
+            if self.dataset.images is not None and n > self.dataset.images:
+                raise UserError(f"n must lie between 1 and {self.dataset.images} for {self.dataset.spec}, not {n}")
             setting = self._setting(n)
             of_this_size = list({each.spec.label: each for each, _ in pairs}.values())
             yield from (_accuracy_cell(setting, each, None) for each in of_this_size)

@@ -10,8 +10,8 @@ from purification_bench.leaderboard.judging.checks.control import attacks_work_a
 from purification_bench.leaderboard.judging.checks.evidence import by_chance
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
-from purification_bench.leaderboard.judging.statistics import Estimate
 
+STANDS = "stands"
 FEWEST = 50
 """Images below which a row has no rank: the interval of a share of 49 images is up to 27 points wide."""
 
@@ -22,32 +22,28 @@ def audit(board: Board, row: Row) -> list[Finding]:
 
 
 def verdict(board: Board, row: Row) -> str:
-    """Return in a few words what an audit comes to."""
-    failed = gating(audit(board, row))
-    worst = standing(board, row, board.mark).robust
+    """Return in a few words what an audit comes to.
+
+    An upper bound as low as chance needs no audit; else a check that failed comes first.
+    """
+    worst, chance = standing(board, row, board.mark).robust, by_chance(row)
+    if worst is not None and worst.value <= chance:
+        return "not robust: no better than chance"
+    failed = gating(audit(board, row)) if audited(board, row) else []
     if failed:
         return "fails " + ", ".join(f"'{finding.check}'" for finding in failed)
     if worst is None:
         return f"not judged: {board.lacking(row, board.mark) or 'an attack is missing'}"
     if not shown_to_work(board, row):
         return "not judged: nothing shows that the attacks work"
-    return _judged(worst, by_chance(row))
-
-
-def _judged(worst: Estimate, chance: float) -> str:
-    """Return what a headline is worth that nothing is said against."""
-    if worst.value <= chance:
-        return "not robust: no better than chance"
     if worst.low <= chance:
         return f"not shown to be better than chance, on {worst.n} images"
-    return "stands" if worst.n >= FEWEST else f"stands, on {worst.n} images: too few for a rank"
+    return STANDS if worst.n >= FEWEST else f"{STANDS}, on {worst.n} images: too few for a rank"
 
 
 def stands(board: Board, row: Row) -> bool:
-    """Say whether a row has a rank: no check that gates failed, its attacks are known to work, on enough images."""
-    worst = standing(board, row, board.mark).robust
-    enough = worst is not None and worst.n >= FEWEST
-    return enough and not gating(audit(board, row)) and shown_to_work(board, row)
+    """Say whether a row has a rank: nothing is said against it, on enough images."""
+    return verdict(board, row) == STANDS
 
 
 def shown_to_work(board: Board, row: Row) -> bool:

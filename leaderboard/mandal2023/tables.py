@@ -11,7 +11,7 @@ from purification_bench.leaderboard.mandal2023.table_1 import table_1
 from purification_bench.leaderboard.mandal2023.table_2 import table_2
 from purification_bench.leaderboard.mandal2023.table_3 import table_3
 from purification_bench.leaderboard.showing.table import Table
-from purification_bench.leaderboard.showing.tables import attackers, audits
+from purification_bench.leaderboard.showing.tables import attackers, standings
 
 
 def _adaptive(measured: Measured) -> list[Table]:
@@ -23,7 +23,7 @@ def _adaptive(measured: Measured) -> list[Table]:
             tables = {
                 "worst case by threat": attackers.by_threat(board),
                 "how they were attacked": attackers.how(board),
-                "what the audit comes to": audits.verdicts(board),
+                "what the audit comes to": standings.summary(board),
             }
             made += [replace(table, title=f"{dataset}: {title}") for title, table in tables.items() if table]
     return made

@@ -74,4 +74,13 @@ def _options(label: str) -> dict[str, str]:
 
 
 def _parts(text: str) -> frozenset[str]:
-    return frozenset(text.replace("[", " ").replace("]", " ").replace(",", " ").split())
+    """Return the words of a name, with numbers as they are equal: 2 is 2.0."""
+    words = text.replace("[", " ").replace("]", " ").replace(",", " ").split()
+    return frozenset("=".join((option, _number(value))) for option, _, value in (word.partition("=") for word in words))
+
+
+def _number(text: str) -> str:
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text

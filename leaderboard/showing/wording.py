@@ -134,7 +134,7 @@ def _(value: Points, style: Style = PLAIN) -> str:
 
 @written.register
 def _(value: Margin, style: Style = PLAIN) -> str:
-    return f"{100 * value.value:.2g} points"
+    return f"{100 * value.value:.{0 if value.value >= 0.1 else 1}f} points"
 
 
 @written.register

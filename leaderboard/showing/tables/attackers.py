@@ -28,7 +28,9 @@ WORST_CASE_NOTE = text(
     ": under all of "
     "them, and those of smaller size (chosen on one set of draws and read from another, so of a stochastic defense it "
     f"can lie above one threat's column, by chance). {MISSING}: the threat has nothing to attack there, or was not "
-    "run.",
+    "run. Each column is over the images of its own attacks; ",
+    Term("n"),
+    " says how few and how many.",
 )
 HOW_NOTE = text(
     "What is attacked may be a cheaper form of the defense or, under transfer, another classifier; what is judged is "

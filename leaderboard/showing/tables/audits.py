@@ -5,41 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from purification_bench.leaderboard.judging import audit
-from purification_bench.leaderboard.judging.aggregate import standing
 from purification_bench.leaderboard.judging.boards import Board, Row
-from purification_bench.leaderboard.judging.checks.evidence import LEVEL, POINTS, smallest_margin
+from purification_bench.leaderboard.judging.checks.evidence import LEVEL, POINTS
 from purification_bench.leaderboard.judging.checks.finding import Finding
-from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.values import (
     Count,
     Listing,
-    Margin,
     Missing,
     Term,
     Text,
     Value,
-    known,
     listing,
     text,
 )
-
-FEW_IMAGES = "On so few images, a check that compares two attacks cannot see a smaller margin than the last column's."
-
-
-def verdicts(board: Board) -> Table | None:
-    """Say what the audit of each row comes to; None where no row was audited."""
-    rows: list[list[Value]] = []
-    for row in board.rows.values():
-        if audit.audited(board, row):
-            found = standing(board, row, board.mark)
-            shares = [known(estimate) for estimate in (found.clean, found.claimed, found.robust)]
-            verdict = text(audit.verdict(board, row))
-            rows.append([row_name(board, row), verdict, *shares, Margin(smallest_margin(row))])
-    at = f"at {in_words(board.mark)}"
-    headings = [*words("defense", "verdict"), *figures("clean", f"claimed {at}", f"robust {at}", "sees margins from")]
-    return Table("What the audit comes to", headings, rows, text(FEW_IMAGES)) if rows else None
 
 
 def checks(board: Board) -> Table | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from purification_bench.leaderboard.judging import layout
+from purification_bench.leaderboard.judging.boards import Column
 from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.showing import threats
 from purification_bench.leaderboard.showing.table import Table, words
 from purification_bench.leaderboard.showing.values import Attacked, Name, Size, Value, listing, text
 
@@ -27,4 +29,6 @@ def failures(results: Iterable[Result]) -> Table | None:
 def _cell(result: Result) -> Value:
     if result.kind == "latency":
         return text("latency")
-    return Attacked(result.attack, Size(result.eps)) if result.attack else text("clean")
+    if result.attack is None:
+        return text("clean")
+    return Attacked(", ".join(threats.named(result.attack, Column.of(result).threat)), Size(result.eps))

@@ -20,9 +20,11 @@ from purification_bench.leaderboard.showing.values import (
     Share,
     Size,
     Term,
+    Text,
     Value,
     known,
     listing,
+    names,
     text,
 )
 from purification_bench.leaderboard.showing.wording import written
@@ -39,7 +41,8 @@ LEGEND = (
         "attacks that were run, with its 95 % interval.",
     ),
     text(
-        "The worst is taken image by image: an image counts if no attack breaks it. Rows are ranked by ",
+        "The worst is taken image by image: an image counts if no attack breaks it. Rows that nothing is said against "
+        "are ranked by ",
         Term("robust"),
         "; where one has no rank, its verdict says why. ",
         Term("p50 ms"),
@@ -62,7 +65,17 @@ def summary(board: Board) -> Table:
     """Return what fits a terminal of 80 columns: what each row is worth and costs, and what the audit makes of it."""
     headings = [*words("rank", "defense"), *figures("clean", "robust", "claimed", "p50 ms", "n"), *words("verdict")]
     rows = [_row(board, rank, row) for rank, row in ranked(board)]
-    return Table(f"{board.title}, at {in_words(board.mark)} (%)", headings, rows)
+    return Table(f"{board.title}, at {in_words(board.mark)} (%)", headings, rows, _outcome(board))
+
+
+def _outcome(board: Board) -> Text:
+    """Say in a sentence which defenses a board shows to withstand attacks."""
+    if not board.adaptive:
+        return text("No defense here was attacked by somebody who knows it: nothing is said of what it withstands.")
+    stand = [row_name(board, row) for rank, row in ranked(board) if rank is not None]
+    if not stand:
+        return text(f"No defense here is shown to withstand attackers who know it, at {in_words(board.mark)}.")
+    return text("Shown to withstand them, as far as attacks were tried: ", *names(each.label for each in stand), ".")
 
 
 def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
@@ -86,16 +99,22 @@ def _share(estimate: Estimate | None) -> Share | None:
 def ranked(board: Board) -> list[tuple[int | None, Row]]:
     """Return the rows with their ranks by the headline.
 
-    Those that have none, or do not stand before the audit, follow without a rank, in the board's order.
+    Those that have none, or do not stand before the audit, follow without a rank: the numbers that no check speaks
+    against first.
     """
-    worst = [(aggregate.standing(board, row, board.mark).robust, row) for row in board.rows.values()]
-    fit = [(e.value, row) for e, row in worst if e is not None and audit.stands(board, row)]
-    placed = sorted(fit, key=lambda pair: -pair[0])
-    ranks: list[tuple[int | None, Row]] = [
-        (1 + sum(better > value for better, _ in placed), row) for value, row in placed
+    worst = {name: aggregate.standing(board, row, board.mark).robust for name, row in board.rows.items()}
+    values = {name: e.value for name, e in worst.items() if e is not None}
+    placed = {name: values[name] for name, row in board.rows.items() if audit.stands(board, row)}
+
+    def order(row: Row) -> tuple[bool, bool, bool, float]:
+        name, value = row.defense, values.get(row.defense, 0.0)
+        failed = name in values and bool(audit.gating(audit.audit(board, row)))
+        return name not in placed, name not in values, failed, -value
+
+    return [
+        (1 + sum(better > placed[row.defense] for better in placed.values()) if row.defense in placed else None, row)
+        for row in sorted(board.rows.values(), key=order)
     ]
-    named = {row.defense for _, row in ranks}
-    return ranks + [(None, row) for row in board.rows.values() if row.defense not in named]
 
 
 def worth(board: Board) -> Table | None:
