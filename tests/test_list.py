@@ -116,6 +116,6 @@ def test_an_entry_point_shows_its_docstring(tmp_path, monkeypatch, bench):
 def test_lists_fit_the_terminal(width, bench, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((width, 24)))
-    for what in ("attacks", "threats", "presets"):
+    for what in ("threats", "presets", "protocols"):
         _, out, _ = bench("list", what)
         assert max(map(len, out.splitlines())) <= width

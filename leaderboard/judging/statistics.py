@@ -51,7 +51,7 @@ def estimate(means: Means) -> Estimate:
     n = len(means)
     p = float(means.mean())
     variance = float(means.var(ddof=1)) / n if n > 1 else 0.0
-    binary = bool(np.isin(means, (0.0, 1.0)).all())
+    binary = _are_bits(means)
     effective = float(n) if binary or p in (0.0, 1.0) or variance == 0 else p * (1 - p) / variance
     low, high = wilson(p, effective)
     return Estimate(p, low, high, n)
@@ -75,9 +75,13 @@ def compare(first: Means, second: Means) -> Comparison:
         raise ValueError(f"paired comparison of {len(first)} and {len(second)} images")
     difference = first - second
     wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
-    binary = bool(np.isin(first, (0.0, 1.0)).all() and np.isin(second, (0.0, 1.0)).all())
+    binary = _are_bits(first) and _are_bits(second)
     test, p_value = ("McNemar (exact)", mcnemar(wins, losses)) if binary else ("permutation", sign_flip(difference))
     return Comparison(float(difference.mean()), wins, losses, p_value, test)
+
+
+def _are_bits(means: Means) -> bool:
+    return bool(((means == 0) | (means == 1)).all())
 
 
 def mcnemar(wins: int, losses: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from purification_bench.leaderboard.judging.boards import Board
 from purification_bench.leaderboard.results.result import STANDARD
@@ -77,15 +78,19 @@ class Section:
     @property
     def contents(self) -> list[str]:
         """The headings of its details."""
-        return [self.title, *(part.title for part in self._parts())]
+        return [self.title, *(part.title for part in self._parts)]
 
     @property
     def details(self) -> str:
         """Everything else that there is to say of it."""
-        blocks = [block for part in self._parts() for block in part.blocks]
+        blocks = [block for part in self._parts for block in part.blocks]
         return "\n\n".join([markdown.heading(self.title, level=2), *blocks])
 
-    def _parts(self) -> Iterator[Part]:
+    @cached_property
+    def _parts(self) -> list[Part]:
+        return list(self._each_part())
+
+    def _each_part(self) -> Iterator[Part]:
         board = self.board
         yield Part(
             f"{board.title}: what stands in each row",
