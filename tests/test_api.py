@@ -61,6 +61,7 @@ def test_the_headline_the_audit_and_the_plot_are_of_the_defense_alone(evaluation
     assert headline["eps"] == 0.1
     assert set(evaluation.audit().defense) == {"halved"}
     assert set(evaluation.audit().state) <= {"passed", "failed", "not run"}
+    assert evaluation.plot()._repr_png_().startswith(b"\x89PNG")
     titles = [axes.get_title() for axes in evaluation.plot().axes if axes.get_visible()]
     assert sorted(titles) == ["halved", "none"]
     with pytest.raises(StoreError, match="there is no board 3"):

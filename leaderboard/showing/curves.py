@@ -14,7 +14,7 @@ from purification_bench.leaderboard.judging.aggregate import accuracy, standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.statistics import Estimate
 from purification_bench.leaderboard.showing.names import of_board
-from purification_bench.leaderboard.showing.pictures import save_png, wrapped
+from purification_bench.leaderboard.showing.pictures import Picture, save_png, wrapped
 
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 """Told apart with any colour vision (after Okabe and Ito)."""
@@ -65,7 +65,7 @@ def draw_curves(board: Board) -> Figure | None:
     groups, names = _groups(list(board.rows.values())), of_board(board)
     legend = 0.6 + 0.09 * max(map(len, names.values()))
     width, height = 0.7 + 2.5 * len(attacks) + legend, 0.9 + 2.1 * len(groups)
-    figure = Figure(figsize=(width, height))  # laid out by hand, in inches: an engine draws everything once more
+    figure = Picture(figsize=(width, height))  # laid out by hand, in inches: an engine draws everything once more
     panels = figure.subplots(len(groups), len(attacks), sharex=True, sharey=True, squeeze=False)
     right = 1 - legend / width
     figure.subplots_adjust(0.7 / width, 0.5 / height, right, 1 - 0.6 / height, wspace=0.12, hspace=0.18)
@@ -117,7 +117,7 @@ def draw_gaps(board: Board) -> Figure | None:
         return None
     across = min(GAP_PANELS, len(rows))
     down = -(-len(rows) // across)
-    figure = Figure(figsize=(1.2 + 2.3 * across, 0.8 + 2.3 * down), layout="constrained")
+    figure = Picture(figsize=(1.2 + 2.3 * across, 0.8 + 2.3 * down), layout="constrained")
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flatten()
     for panel, row in zip(panels, rows, strict=False):
         _gap_panel(panel, board, row)
@@ -126,7 +126,7 @@ def draw_gaps(board: Board) -> Figure | None:
     for panel in panels[::across]:
         panel.set_ylabel("worst case (%)")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 if across > 2 else 1, frameon=False, fontsize=9)
     figure.suptitle(f"{board.title}: what is claimed, and what is left", fontsize=10)
     return figure
 

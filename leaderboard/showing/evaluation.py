@@ -91,8 +91,6 @@ class Results:
         """
         if not 0 <= board < len(self._compared):
             raise StoreError(f"there is no board {board}: these results make {len(self._compared)}")
-        import matplotlib.pyplot  # noqa: F401 - a notebook shows figures once this is loaded
-
         figure = curves.draw_gaps(self._compared[board]) or curves.draw_curves(self._compared[board])
         if figure is None:
             raise StoreError(f"nothing to draw: nothing was attacked on {self._compared[board].title}")

@@ -23,6 +23,15 @@ RIGHT, WRONG = "#00704f", "#b04400"
 mpl.rcParams["svg.hashsalt"] = "purification-bench"
 
 
+class Picture(Figure):
+    """A figure that a notebook shows, whatever its settings."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png", dpi=100)
+        return drawn.getvalue()
+
+
 def difference(images: Images, clean: Images) -> Images:
     """Show a difference in grey: mid-grey is none, black and white are a whole pixel range down and up."""
     signed = (images.astype(np.int16) - clean.astype(np.int16)) // 2 + 128
