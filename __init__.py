@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from purification_bench.attacks.base import Attack as Attack
     from purification_bench.attacks.registry import register_attack as register_attack
-    from purification_bench.benchmark.api import defended as defended
-    from purification_bench.benchmark.api import evaluate as evaluate
-    from purification_bench.benchmark.api import load as load
-    from purification_bench.benchmark.api import load_classifier as load_classifier
-    from purification_bench.benchmark.api import load_defense as load_defense
-    from purification_bench.benchmark.api import run as run
+    from purification_bench.benchmark.api.evaluating import evaluate as evaluate
+    from purification_bench.benchmark.api.evaluating import load as load
+    from purification_bench.benchmark.api.evaluating import run as run
+    from purification_bench.benchmark.api.models import defended as defended
+    from purification_bench.benchmark.api.models import load_classifier as load_classifier
+    from purification_bench.benchmark.api.models import load_defense as load_defense
     from purification_bench.benchmark.assets.classifiers import Classifier as Classifier
     from purification_bench.benchmark.assets.classifiers import Recipe as Recipe
     from purification_bench.benchmark.assets.data import ImageDataset as ImageDataset
@@ -42,16 +42,16 @@ _PLACES = {
     "Recipe": "benchmark.assets.classifiers",
     "Results": "leaderboard.showing.evaluation",
     "UserError": "defenses.errors",
-    "defended": "benchmark.api",
-    "evaluate": "benchmark.api",
-    "load": "benchmark.api",
-    "load_classifier": "benchmark.api",
-    "load_defense": "benchmark.api",
+    "defended": "benchmark.api.models",
+    "evaluate": "benchmark.api.evaluating",
+    "load": "benchmark.api.evaluating",
+    "load_classifier": "benchmark.api.models",
+    "load_defense": "benchmark.api.models",
     "register_attack": "attacks.registry",
     "register_classifier": "benchmark.registries",
     "register_dataset": "benchmark.registries",
     "register_defense": "defenses.registry",
-    "run": "benchmark.api",
+    "run": "benchmark.api.evaluating",
 }
 __all__ = list(_PLACES)
 

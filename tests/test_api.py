@@ -15,7 +15,8 @@ from rich.console import Console
 from torch import nn
 
 import purification_bench as pb
-from purification_bench.benchmark import api, console
+from purification_bench.benchmark import console
+from purification_bench.benchmark.api import evaluating, models
 from purification_bench.benchmark.registries import DEFENSES
 from purification_bench.defenses import sources
 from purification_bench.leaderboard.results.errors import StoreError
@@ -270,7 +271,7 @@ def test_progress_is_shown_where_there_is_a_terminal_or_where_it_is_asked_for(mo
     pb.evaluate("none", **{**few, "progress": True})
     assert "1/3" in capsys.readouterr().out
     screen = Console(file=io.StringIO(), force_terminal=True)
-    monkeypatch.setattr(api, "Console", lambda: screen)
+    monkeypatch.setattr(evaluating, "Console", lambda: screen)
     pb.evaluate("none", **{**few, "progress": None})
     assert "cells" in screen.file.getvalue()
     assert console.has_bars(screen)
@@ -278,5 +279,6 @@ def test_progress_is_shown_where_there_is_a_terminal_or_where_it_is_asked_for(mo
 
 def test_the_examples_of_the_docstrings_run():
     with pd.option_context("display.width", 200):
-        assert doctest.testmod(api).failed == 0
-    assert doctest.testmod(api).attempted >= 8
+        ran = [doctest.testmod(module) for module in (evaluating, models)]
+    assert [each.failed for each in ran] == [0, 0]
+    assert sum(each.attempted for each in ran) >= 8
