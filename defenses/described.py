@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+RANGES = {"at_least_one": "at least 1", "positive": "more than 0", "not_negative": "0 or more"}
+"""What the functions of ``errors`` ask of a value."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -19,6 +22,8 @@ class Option:
     """Its annotation; empty where it has none."""
     default: str | None
     """None: it must be given."""
+    valid: str = ""
+    """What its constructor asks of its value, as far as it asks in words of ``errors``."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ def described(file: Path, name: str) -> Described | None:
     for node, tree in chain:
         for attribute, value in (*_set_by_constructor(node), *_set_by_class(node)):
             declared.setdefault(attribute, ast.unparse(_meant(value, tree)))
-    options = next((_options(made, tree) for node, tree in chain if (made := _constructor(node))), iter(()))
+    constructors = [(made, tree) for node, tree in chain if (made := _constructor(node))]
+    valid = {option: words for made, _ in constructors for option, words in _ranges(made)}
+    options = _options(*constructors[0], valid) if constructors else iter(())
     return Described(ast.get_docstring(chain[0][0]) or "", tuple(options), declared)
 
 
@@ -86,10 +93,18 @@ def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
     return next((each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), None)
 
 
-def _options(constructor: ast.FunctionDef, tree: ast.Module) -> Iterator[Option]:
+def _ranges(constructor: ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    """Yield the options that a constructor checks, and what it asks of each."""
+    for node in ast.walk(constructor):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RANGES:
+            yield from ((keyword.arg, RANGES[node.func.id]) for keyword in node.keywords if keyword.arg)
+
+
+def _options(constructor: ast.FunctionDef, tree: ast.Module, valid: Mapping[str, str]) -> Iterator[Option]:
     for argument, default in zip(constructor.args.kwonlyargs, constructor.args.kw_defaults, strict=True):
         kind = ast.unparse(_meant(argument.annotation, tree)) if argument.annotation else ""
-        yield Option(argument.arg, kind, ast.unparse(_meant(default, tree)) if default else None)
+        shown = ast.unparse(_meant(default, tree)) if default else None
+        yield Option(argument.arg, kind, shown, valid.get(argument.arg, ""))
 
 
 def _meant(value: ast.expr, tree: ast.Module) -> ast.expr:

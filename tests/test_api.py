@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import io
+from pathlib import Path
 
 import foolbox
 import pandas as pd
@@ -202,8 +203,24 @@ def test_what_cannot_be_used_is_named(given, options, said):
 
 
 def test_what_a_plan_leaves_out_is_a_warning():
-    with pytest.warns(UserWarning, match="is judged without whitebox"):
+    with pytest.warns(UserWarning, match="is judged without whitebox") as said:
         pb.evaluate("binarize", **SHAPES, **FEW)
+    assert {Path(each.filename).name for each in said} == {"test_api.py"}
+
+
+def test_a_function_that_fails_is_a_warning_too():
+    def broken(x):
+        raise KeyError("weights")
+
+    with pytest.warns(UserWarning, match=r"cells failed: broken: KeyError: 'weights' \(test_api.py, line \d+\)"):
+        result = pb.evaluate(broken, **SHAPES, **FEW)
+    assert set(result.frame().status) == {"error"}
+
+
+def test_a_function_is_defended_like_a_defense(mnist):
+    (x, _), _ = mnist
+    model = pb.defended(lambda x: x.round(), "mnist", "small", "bpda", zoo=ZOO)
+    assert torch.allclose(model(x[:4]), pb.load_classifier("small", zoo=ZOO)(x[:4].round()), atol=1e-4)
 
 
 @pytest.mark.parametrize("gradient", [None, "bpda"])

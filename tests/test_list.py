@@ -51,9 +51,9 @@ def test_the_zoo_shows_digest_command_and_validation_score(bench):
     [
         (
             ["defense", "cae"],
-            ["against: str, default 'fgsm'", "Mandal 2023", "stochastic: noise > 0", "cae on mnist"],
+            ["latent_dim: int, at least 1, default 10", "Mandal 2023", "stochastic: noise > 0", "cae on mnist"],
         ),
-        (["attacks", "pgd"], ["steps: int, default 40", "iterates: True", "--attacks 'pgd[steps=...]'"]),
+        (["attacks", "pgd"], ["steps: int, at least 1, default 40", "iterates: True", "--attacks 'pgd[steps=...]'"]),
         (["classifier", "model_a"], ["Model A", "model_a on mnist: validation accuracy"]),
         (["dataset", "mnist"], ["shape: (1, 28, 28)", "eps: 0.3", "split: Literal['test', 'validation']"]),
         (["threat", "soft"], ["gradient of: relaxation", "no headline without it: yes", "relaxes, differentiable"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import traceback
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
@@ -108,7 +109,7 @@ def load(folder: str | Path) -> Results:
     store = Store(Path(folder))
     results = Results(store.results())
     for path, reason in store.set_aside:
-        warnings.warn(f"set aside {path}: {reason}", stacklevel=2)
+        _warn(f"set aside {path}: {reason}")
     return results
 
 
@@ -117,7 +118,7 @@ def _computed(
 ) -> list[Result]:
     begun = session.begin(config.load(preset, file, asked, "the arguments"), _places(kept))
     for text in begun.plan.warnings:
-        warnings.warn(text, stacklevel=3)
+        _warn(text)
     with ExitStack() as stack:
         folder = kept.get("out") or stack.enter_context(tempfile.TemporaryDirectory())
         store = Store(Path(folder))
@@ -126,8 +127,14 @@ def _computed(
         if outcome.failed:
             first = outcome.failed[0]
             counted = f"{len(outcome.failed)} of {outcome.computed} cells failed"
-            warnings.warn(f"{counted}: {first.defense}: {first.reason}", stacklevel=3)
+            _warn(f"{counted}: {first.defense}: {first.reason}")
         return begun.results(store)
+
+
+def _warn(text: str) -> None:
+    """Warn at the line that called into this module."""
+    level = next(level for level, frame in enumerate(traceback.extract_stack()[::-1]) if frame.filename != __file__)
+    warnings.warn(text, stacklevel=1 + level)
 
 
 def _progress(begun: Session, store: Store, wanted: bool | None, force: bool) -> console.RunProgress | None:

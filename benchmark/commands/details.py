@@ -45,7 +45,7 @@ def of_class(registry: Registry, name: str, folders: Sequence[Path]) -> Iterator
         yield from ("", "Options")
         for option in known.options:
             default = "must be given" if option.default is None else f"default {option.default}"
-            yield f"  {option.name}: {option.kind}, {default}" if option.kind else f"  {option.name}: {default}"
+            yield f"  {option.name}: {', '.join(filter(None, (option.kind, option.valid, default)))}"
     told = [flag for flag in DECLARED[registry.kind] if known.declared.get(flag, "''") != "''"]
     if told:
         yield from ("", "Declares", *(f"  {flag}: {known.declared[flag].strip(QUOTES)}" for flag in told))
