@@ -27,7 +27,8 @@ CURVES = (
 )
 GALLERY = (
     f"What the purifiers (at most {MOST_DEFENSES}) make of the first images under an attack that does not know them, "
-    "and how far that is from the clean image (grey: not at all). The digit is the class that the classifier sees."
+    "and how far that is from the clean image (grey: not at all). A digit in a corner, where "
+    "the run kept it, is the class that the classifier sees: green where it is right."
 )
 
 Pictures = Mapping[str, Mapping[str, Picture]]
