@@ -12,6 +12,13 @@ WRITERS = {LEADERBOARD: "showing.page:write_leaderboard", REPRODUCTION: "mandal2
 """What writes a page, by the kind of store: loaded when a page is written, for drawing is slow to load."""
 
 
+def current(store: Store) -> Path:
+    """Return a store's page: as it is, where nothing in the store is newer or was set aside, else written anew."""
+    page = store.root / "README.md"
+    is_current = page.is_file() and page.stat().st_mtime >= store.changed() and not store.set_aside
+    return page if is_current else write(store)
+
+
 def write(store: Store, target: Path | None = None) -> Path:
     """Render a store's page and its pictures from the results alone; return the page's path.
 

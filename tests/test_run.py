@@ -234,6 +234,18 @@ def test_the_progress_bar_lives_on_while_an_attack_has_the_output(capsys):
     assert "still here" in capsys.readouterr().out
 
 
+def test_with_nothing_to_do_the_page_stays_until_something_is_newer(run, tmp_path):
+    run()
+    page, about = tmp_path / "results" / "README.md", tmp_path / "results" / "about.md"
+    written = page.stat().st_mtime_ns
+    assert "0 cells computed" in run()[1]
+    assert page.stat().st_mtime_ns == written
+    about.write_text("# Mine\n")
+    os.utime(about, ns=(written + 10**9, written + 10**9))
+    run()
+    assert "# Mine" in page.read_text()
+
+
 def test_a_dry_run_writes_nothing(run, tmp_path):
     status, out, _ = run("--dry-run")
     assert status == 0

@@ -71,7 +71,7 @@ def report(screen: Console, store: Store, begun: Session, outcome: Outcome, *, f
     ``ranked`` shows the table of ranks first.
     """
     console.show_boards(screen, lay_out(begun.results(store)), full=full, ranked=ranked)
-    written = pages.write(store)
+    written = pages.current(store)
     screen.print(f"{outcome.computed} cells computed, {outcome.kept} kept. Leaderboard: {written}", soft_wrap=True)
     if outcome.computed and begun.device == "cpu":
         screen.print(ON_A_CPU, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -73,6 +74,11 @@ class Store:
         """Return what its owner says of this store; empty where nothing is said."""
         said = self.root / "about.md"
         return said.read_text(encoding="utf-8").strip() if said.is_file() else ""
+
+    def changed(self) -> float:
+        """Return when the newest file was written that the page follows from, in seconds as files have them."""
+        own = [file for file in (self._commands, self.root / "about.md") if file.is_file()]
+        return max((file.stat().st_mtime for file in (*self.cells.glob("*.json"), *own)), default=math.inf)
 
     def put(self, result: Result, examples: Mapping[str, NDArray[Any]] | None = None) -> Path:
         """File a result under its key, in one step."""
