@@ -16,12 +16,10 @@ from purification_bench.defenses.registry import Registry
 from purification_bench.leaderboard.results.atomic import replacing
 
 T = TypeVar("T")
-FORMAT = 1
-"""Raise it when what is remembered changes its meaning."""
 
 
 class Entry(msgspec.Struct):
-    """One answer, and the files that it follows from."""
+    """One answer, and the files that it follows from: the class's, and that of whoever asked."""
 
     files: dict[str, str]
     """SHA-256 of each module's file."""
@@ -40,12 +38,11 @@ class Memo:
         """Return what ``name`` said to a question, of type ``kind``; ask it where that is not known any more."""
         if not registry.is_builtin(name):
             return ask()
-        place = f"{FORMAT} {registry.kind} {question}"
-        return self._recall(place, kind, ask, lambda: _modules(registry.get(name)))
+        return self._recall(f"{registry.kind} {question}", kind, ask, lambda: _modules(registry.get(name)))
 
     def of_machine(self, question: str, kind: type[T], ask: Callable[[], T]) -> T:
         """Return what torch, as it is installed, says of this machine."""
-        return self._recall(f"{FORMAT} torch {importlib.metadata.version('torch')} {question}", kind, ask, list)
+        return self._recall(f"torch {importlib.metadata.version('torch')} {question}", kind, ask, list)
 
     def save(self) -> None:
         """Keep what was learnt; a cache that cannot be written costs time and nothing else."""
@@ -64,7 +61,7 @@ class Memo:
         if known is not None and all(self._digest(module) == digest for module, digest in known.files.items()):
             return msgspec.json.decode(known.said, type=kind)
         answer = ask()
-        files = {module: self._digest(module) for module in modules()}
+        files = {module: self._digest(module) for module in (*modules(), ask.__module__)}
         self._known[place] = Entry(files, msgspec.Raw(msgspec.json.encode(answer)))
         self._is_new = True
         return answer

@@ -16,6 +16,7 @@ from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.plain import DECLARED, Forwarded, Holder
 from purification_bench.defenses.registry import DEFENSES
 from purification_bench.defenses.sources import digest_of_code
+from purification_bench.defenses.spec import NAME, RULE
 
 Purifier: TypeAlias = Callable[[Tensor], Tensor]
 UNNAMED = "purifier"
@@ -46,8 +47,8 @@ def known_as(given: Any, shape: tuple[int, int, int], name: str | None = None) -
         If it cannot purify, or a defense has the name already.
     """
     label = name or _name_of(given)
-    if re.fullmatch(r"[A-Za-z_][\w.-]*", label) is None:
-        raise UserError(f"cannot call a defense {label!r}: a name is a letter, then letters, digits, _ . -")
+    if re.fullmatch(NAME, label) is None:
+        raise UserError(f"cannot call a defense {label!r}: {RULE}")
     with DEFENSES.lent(label, _class_of(given, shape)):
         yield label
 

@@ -16,7 +16,9 @@ from purification_bench.defenses.errors import UserError, unknown_name
 
 Scalar = bool | int | float | str | None
 
-_SPEC = re.compile(r"^\s*([A-Za-z_][\w.-]*)\s*(?:\[(.*)\])?\s*$")
+NAME = r"[A-Za-z_][\w.-]*"
+RULE = "a name is a letter, then letters, digits, _ . -"
+_SPEC = re.compile(rf"^\s*({NAME})\s*(?:\[(.*)\])?\s*$")
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,7 @@ def split_spec(text: str) -> tuple[str, dict[str, str]]:
     """Split ``name[key=value,...]`` into the name and the raw option texts."""
     match = _SPEC.match(text)
     if match is None:
-        rule = "a name is a letter, then letters, digits, _ . -"
-        raise UserError(f"cannot read {text!r}; write NAME or NAME[option=value,...], where {rule}")
+        raise UserError(f"cannot read {text!r}; write NAME or NAME[option=value,...], where {RULE}")
     name, inner = match.groups()
     options: dict[str, str] = {}
     for part in split_list(inner or ""):

@@ -61,6 +61,20 @@ def test_an_edited_file_is_asked_again(memo, monkeypatch):
     assert count(later, answer=4) == (4, True)
 
 
+def test_a_question_that_is_asked_otherwise_is_asked_again(memo, monkeypatch):
+    """Whoever asks has other answers to give when its own file is edited: another field, another meaning."""
+    assert facts.of_defense("median").spec.label == "median"
+    memo.save()
+    later = Memo()
+    known = later._digest
+    monkeypatch.setattr(later, "_digest", lambda module: "edited" if module == facts.__name__ else known(module))
+    asked = []
+    monkeypatch.setattr(facts, "MEMO", later)
+    monkeypatch.setattr(facts, "_defense", lambda spec, make=facts._defense: asked.append(spec) or make(spec))
+    facts.of_defense("median")
+    assert asked
+
+
 def test_a_plugin_is_asked_each_time(memo):
     load_plugin(BROKEN)
     for _ in range(2):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_type_hints
 
 from purification_bench.defenses.spec import split_list
 
@@ -42,6 +42,10 @@ class MoreOptions(Options, total=False):
     references: Listed
 
 
+LISTS = [key for key, kind in get_type_hints(MoreOptions).items() if kind == Listed]
+"""What takes several."""
+
+
 class Kept(TypedDict, total=False):
     """Where results are kept and things are found, and who watches."""
 
@@ -70,7 +74,7 @@ def split(options: Any) -> tuple[dict[str, Any], Kept]:
 
 def _read(key: str, value: Any) -> Any:
     """Return a value as a configuration has it: lists where it has lists, of one or of several."""
-    if key not in ("attacks", "threats", "eps", "datasets", "classifiers", "defenses", "references"):
+    if key not in LISTS:
         return value
     if isinstance(value, str):
         return split_list(value)

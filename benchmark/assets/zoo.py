@@ -55,6 +55,16 @@ class Weights:
     folder: Path = field(default=Path(), compare=False)
 
     @property
+    def place(self) -> str:
+        """The data set, and the classifier that a defense was trained with."""
+        return f"{self.dataset}, {self.classifier}" if self.classifier else self.dataset
+
+    @property
+    def scores(self) -> str:
+        """The validation scores, for people."""
+        return "validation " + ", ".join(f"{name} {value:.4f}" for name, value in self.validation.items())
+
+    @property
     def path(self) -> Path:
         """Where the file lies."""
         return self.folder / self.file
@@ -100,7 +110,7 @@ def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifie
             return weights
     against = f" against {classifier}" if classifier else ""
     near = sorted({w.label for w in candidates if w.dataset == dataset and w.classifier in (None, classifier)})
-    far = sorted({f"{w.label} ({w.dataset}{', ' + w.classifier if w.classifier else ''})" for w in candidates})
+    far = sorted({f"{w.label} ({w.place})" for w in candidates})
     have = f"; there are {', '.join(near or far)}" if far else ""
     command = train_command(kind, spec, dataset, classifier)
     raise MissingWeightsError(

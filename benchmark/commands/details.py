@@ -51,7 +51,7 @@ def of_class(registry: Registry, name: str, folders: Sequence[Path]) -> Iterator
         yield from ("", "Declares", *(f"  {flag}: {known.declared[flag].strip(QUOTES)}" for flag in told))
     weights = [each for each in zoo.entries(folders) if (each.kind, each.name) == (registry.kind, name)]
     if weights:
-        yield from ("", "Weights", *(f"  {_where(each)}" for each in weights))
+        yield from ("", "Weights", *(f"  {w.label} on {w.place}: {w.scores}" for w in weights))
     given = f"{name}[{known.options[0].name}=...]" if known.options else name
     yield from ("", f"Use: bench run {LISTED[registry.kind]} '{given}'")
 
@@ -88,9 +88,3 @@ def _described(registry: Registry, entry: Entry) -> Described | None:
     cls: type[Any] = registry.get(entry.name)
     source = inspect.getsourcefile(getattr(cls, "plain", cls))
     return described(Path(source), cls.__qualname__) if source else None
-
-
-def _where(weights: zoo.Weights) -> str:
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in weights.validation.items())
-    place = f"{weights.dataset}, {weights.classifier}" if weights.classifier else weights.dataset
-    return f"{weights.label} on {place}: validation {scores}"

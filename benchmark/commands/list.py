@@ -75,9 +75,7 @@ def _shown(provider: str) -> str:
 
 
 def _weights_row(weights: zoo.Weights) -> list[str]:
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in weights.validation.items())
-    where = f"{weights.dataset}, {weights.classifier}" if weights.classifier else weights.dataset
-    return [weights.label, where, f"validation {scores}", weights.date, weights.sha256[:12], weights.command]
+    return [weights.label, weights.place, weights.scores, weights.date, weights.sha256[:12], weights.command]
 
 
 def _aligned(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:

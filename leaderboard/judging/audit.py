@@ -33,7 +33,7 @@ def verdict(board: Board, row: Row) -> str:
     if failed:
         return "fails " + ", ".join(f"'{finding.check}'" for finding in failed)
     if worst is None:
-        return f"not judged: {board.lacking(row, board.mark) or 'an attack is missing'}"
+        return f"not judged: {board.lacking(row, board.mark)}"
     if not shown_to_work(board, row):
         return "not judged: nothing shows that the attacks work"
     if worst.low <= chance:
