@@ -75,7 +75,11 @@ def _outcome(board: Board) -> Text:
     stand = [row_name(board, row) for rank, row in ranked(board) if rank is not None]
     if not stand:
         return text(f"No defense here is shown to withstand attackers who know it, at {in_words(board.mark)}.")
-    return text("Shown to withstand them, as far as attacks were tried: ", *names(each.label for each in stand), ".")
+    return text(
+        "Shown to withstand attackers who know them, as far as attacks were tried: ",
+        *names(each.label for each in stand),
+        ".",
+    )
 
 
 def _row(board: Board, rank: int | None, row: Row) -> list[Value]:
