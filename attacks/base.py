@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from purification_bench.attacks.pursuit import Pursuit
 from purification_bench.attacks.threat import Needs, Norm
 from purification_bench.defenses.spec import Spec
 
@@ -37,6 +38,8 @@ class Attack(ABC):
     """All sizes come from one piece of work (``sweep``), which draws no random numbers of its own."""
     transfers: ClassVar[bool] = True
     """Its images mean something to models that it has not seen; False where it leaves unbroken images clean."""
+    pursues: ClassVar[bool] = False
+    """It can go on with the unbroken images alone (``pursue``), where nothing but the worst case is asked for."""
     leaves_box: ClassVar[bool] = False
     """Its images may leave [0, 1]: it runs under protocols without a box only."""
     version: ClassVar[str] = "1"
@@ -64,6 +67,13 @@ class Attack(ABC):
     def sweep(self, model: nn.Module, x: Tensor, y: Tensor, sizes: Sequence[float]) -> list[Tensor]:
         """Return x_adv for all sizes at once: called where ``shares_sizes``."""
         return [self.perturb(model, x, y, eps) for eps in sizes]
+
+    def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
+        """Return x_adv as ``perturb`` does, leaving each image alone once it is broken: called where ``pursues``.
+
+        ``start``, if any, holds what a smaller size found.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot leave single images alone")
 
     def check(self, eps: float) -> str | None:
         """Refuse settings that measure nothing (``UserError``), or return a warning about weak ones."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.base import Attack
 from purification_bench.attacks.expectation import Tied, shares_draws
+from purification_bench.attacks.pursuit import Pursuit
 from purification_bench.attacks.seeding import seeded
 
 TOLERANCE = {"linf": 1e-6, "l2": 1e-4}
@@ -52,13 +53,38 @@ def run(
         x_adv must lie in [0, 1], as x does.
     """
     _check_input(x, y)
-    quiet = contextlib.redirect_stdout(io.StringIO())
-    with eval_mode(model), quiet, torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+    with _held_off(model, x):
         seen = (model, x, y) if samples == 1 else _tied(model, samples, seeds[0], x, y)
         with _no_gradient_told():
             attacked = _at_each_size(attack, *seen, sizes, seeds)
     of_first_copy = (x_adv.detach()[: len(x)] for x_adv in attacked)
     return [_checked(attack, x, x_adv, eps, box) for x_adv, eps in zip(of_first_copy, sizes, strict=True)]
+
+
+def pursue(
+    attack: Attack, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, seed: int, start: Tensor | None = None
+) -> Tensor:
+    """Run an attack that ``pursues`` and return its checked x_adv.
+
+    Parameters
+    ----------
+    x, y, eps, seed:
+        As for ``run``, of one size.
+    start:
+        What a smaller size found, if anything.
+    """
+    _check_input(x, y)
+    with _held_off(pursuit.model, x), seeded(seed, x.device), _no_gradient_told():
+        x_adv = attack.pursue(pursuit, x.clone(), y.clone(), eps, start)
+    return _checked(attack, x, x_adv.detach(), eps, box=True)
+
+
+@contextlib.contextmanager
+def _held_off(model: nn.Module, x: Tensor) -> Iterator[None]:
+    """Hold off what attacks may do to a model and to the terminal."""
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    with eval_mode(model), quiet, torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+        yield
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.base import REACH, Attack
 from purification_bench.attacks.expectation import mean_over_copies
+from purification_bench.attacks.pursuit import Pursuit
 from purification_bench.attacks.registry import register_attack
 from purification_bench.defenses.errors import UserError, at_least_one, positive
 
@@ -58,6 +59,7 @@ class _Iterative(TorchAttack):
     """Repeated signed-gradient steps; the step follows eps unless ``alpha`` (pixel units) is given."""
 
     iterates = True
+    pursues = True
 
     def __init__(self, *, steps: int = 40, alpha: float | None = None) -> None:
         at_least_one(steps=steps)
@@ -69,6 +71,14 @@ class _Iterative(TorchAttack):
     def step_size(self, eps: float) -> float:
         """Return the step, in pixel units."""
         return REACH * eps / self.steps if self.alpha is None else self.alpha
+
+    def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
+        """Take the same steps, but none with an image that is broken."""
+        return pursuit.run(x, y, self.begin(x, eps) if start is None else start, eps, self.step_size(eps), self.steps)
+
+    def begin(self, x: Tensor, eps: float) -> Tensor:
+        """Return where the steps start."""
+        return x
 
     def check(self, eps: float) -> str | None:
         """Refuse steps that cannot reach the boundary of the ball; warn where they cannot cross it."""
@@ -103,6 +113,10 @@ class PGD(_Iterative):
     def __init__(self, *, steps: int = 40, alpha: float | None = None, random_start: bool = True) -> None:
         super().__init__(steps=steps, alpha=alpha)
         self.random_start = random_start
+
+    def begin(self, x: Tensor, eps: float) -> Tensor:
+        """Return random points of the ball, or the images."""
+        return (x + torch.empty_like(x).uniform_(-eps, eps)).clamp(0, 1) if self.random_start else x
 
     def build(self, model: nn.Module, eps: float) -> Any:
         """Return ``torchattacks.PGD``."""
@@ -156,6 +170,17 @@ class PGDRestarts(PGD):
             better = loss > highest
             best[better], highest[better] = x_adv[better], loss[better]
         return best
+
+    def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
+        """Run PGD from one start after the other, each with the images that those before it left unbroken."""
+        x_adv, left = x.clone(), torch.arange(len(x), device=x.device)
+        for number in range(self.restarts):
+            first = start[left] if start is not None and number == 0 else None
+            x_adv[left] = super().pursue(pursuit, x[left], y[left], eps, first)
+            left = left[~pursuit.broken(x_adv[left], y[left])]
+            if not len(left):
+                break
+        return x_adv
 
 
 @register_attack("fgsm_predicted")

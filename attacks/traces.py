@@ -36,7 +36,9 @@ class AttackProbe:
         self.largest_distance = max(self.largest_distance, float(distances(norm, x, x_adv).max()))
 
     def to_json(self) -> dict[str, float]:
-        """Return means and shares over the images."""
+        """Return means and shares over the images; nothing where there were none."""
+        if not self.images:
+            return {}
         return {
             "objective_before": self.objective_before / self.images,
             "objective_after": self.objective_after / self.images,

@@ -113,6 +113,7 @@ def _add_run(commands: Commands) -> None:
     run.add_recorded("--eps", type=_some, metavar="LIST", help="sizes, where pixels go from 0 to 1: 0.1,8/255")
     run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
     run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
+    _add_grid(run)
     run.add_argument("--full", action="store_true", help="print accuracy under every attack at every size, too")
     run.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     _add_computing(run)
@@ -160,6 +161,17 @@ def _add_attacked(parser: Parser) -> None:
     parser.add_recorded("--seed", type=int, help="of the attacks' and defenses' randomness")
     parser.add_recorded("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
     _add_where(parser)
+
+
+def _add_grid(parser: Parser) -> None:
+    """Add whether every attack meets every image."""
+    grid = parser.add_mutually_exclusive_group()
+    for flag, words in (
+        ("--full-grid", "every attack meets every image, which an audit needs (the default)"),
+        ("--worst-case", "attacks pass over what earlier ones broke: the headline alone, for less"),
+    ):
+        action = grid.add_argument(flag, action="store_true", help=words)
+        parser.recorded.append((flag, action.dest))
 
 
 def _add_computing(parser: Parser) -> None:

@@ -28,6 +28,12 @@ class FitContext(Protocol):
     def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
         """Return ``attack``'s (a registered attack, options allowed) adversarial images against the bare classifier."""
 
+    def trained(self, defense: str) -> Any:
+        """Return a registered defense (options allowed) with its weights for these images: to build on, not to train.
+
+        Raises ``UserError`` where it has none.
+        """
+
     def epochs(self, *, model: Any, **others: Any) -> Iterator[int]:
         """Yield epoch numbers, restoring and saving ``model`` and the ``others`` (all have ``state_dict``).
 

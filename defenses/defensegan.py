@@ -40,11 +40,14 @@ class DefenseGAN(Defense):
         Standard deviation of the Gaussian that the codes start from.
     z_radius:
         The codes are held in the ball of this radius around 0; none: they run free.
+    halve_every:
+        After every so many steps the worse half of an image's restarts is dropped, until one is left (successive
+        halving, Jamieson and Talwalkar 2016); none: all of them descend to the end.
     """
 
     paper = "Samangouei et al. 2018, arXiv:1805.06605"
     training_knowledge = "clean"
-    inference_options = frozenset({"steps", "restarts", "step_size", "momentum", "z_init", "z_radius"})
+    inference_options = frozenset({"steps", "restarts", "step_size", "momentum", "z_init", "z_radius", "halve_every"})
     shown_options = frozenset({"steps", "restarts"})
 
     def __init__(
@@ -56,9 +59,10 @@ class DefenseGAN(Defense):
         momentum: float = 0.7,
         z_init: float = 1.0,
         z_radius: float | None = None,
+        halve_every: int | None = None,
     ) -> None:
         super().__init__()
-        at_least_one(steps=steps, restarts=restarts)
+        at_least_one(steps=steps, restarts=restarts, halve_every=halve_every)
         positive(step_size=step_size, z_radius=z_radius)
         not_negative(z_init=z_init)
         if not 0 <= momentum < 1:
@@ -69,6 +73,7 @@ class DefenseGAN(Defense):
         self.momentum = momentum
         self.z_init = z_init
         self.z_radius = z_radius
+        self.halve_every = halve_every
         self.stochastic = z_init > 0
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
@@ -88,36 +93,39 @@ class DefenseGAN(Defense):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes ``(N, 128)`` of the nearest images."""
-        return torch.cat([self._search(*part)[0] for part in self._parts(x)])
+        return torch.cat([self._search(*part).code for part in self._parts(x)])
+
+    def starts(self, x: Tensor) -> Tensor:
+        """Return the codes ``(N, R, 128)`` that descents towards the images start from."""
+        return self.z_init * torch.randn(len(x), self.restarts, LATENT_DIM, device=x.device)
 
     def _parts(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images and their starts ``(N, R, 128)``, as many at once as the device has room for."""
-        starts = self.z_init * torch.randn(len(x), self.restarts, LATENT_DIM, device=x.device)
-        images_at_once = max(1, _rows_at_once(x.device) // self.restarts)
+        starts = self.starts(x)
+        images_at_once = max(1, _rows_at_once(x.device) // starts.shape[1])
         yield from zip(x.split(images_at_once), starts.split(images_at_once), strict=True)
 
     @torch.no_grad()
-    def _search(self, x: Tensor, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Descend from all ``starts`` towards ``x``; return each image's best code, its image, and its start."""
-        targets = x.detach().repeat_interleave(self.restarts, dim=0)
+    def _search(self, x: Tensor, starts: Tensor) -> _Found:
+        """Descend from all ``starts`` ``(N, R, 128)`` towards ``x`` and return what ends nearest to each image."""
+        if self.halve_every is not None and starts.shape[1] > 1:
+            return _halving(self, x, starts)
+        targets = x.detach().repeat_interleave(starts.shape[1], dim=0)
         codes = _descend(self, targets, starts.flatten(0, 1))
-        images = self.decode(codes)
-        errors = _errors(images, targets).view(len(x), self.restarts)
-        winner = torch.arange(len(x), device=x.device), errors.argmin(dim=1)
-        best_code, best_image = (part.unflatten(0, (len(x), self.restarts))[winner] for part in (codes, images))
-        return best_code, best_image, starts[winner]
+        return _nearest(self, x, codes.unflatten(0, starts.shape[:2]))
 
     def _project(self, x: Tensor, starts: Tensor) -> Tensor:
         """Return the nearest images that descents from ``starts`` ``(N, R, 128)`` find to ``x`` ``(N, C, H, W)``.
 
         Where a gradient is asked for, it is the true one of the winning descent, the choice of the winner held fixed.
         """
-        _, nearest, start = self._search(x, starts)
+        found = self._search(x, starts)
         if not (torch.is_grad_enabled() and x.requires_grad):
-            return nearest
-        z: Tensor = _Unrolled.apply(x, start, self)
+            return found.image
+        winner = starts[torch.arange(len(x), device=x.device), found.winner]
+        z: Tensor = _Unrolled.apply(x, winner, self)
         again = self.decode(z)
-        exact: Tensor = again + (nearest - again).detach()  # alone in its batch, it may have been rounded otherwise
+        exact: Tensor = again + (found.image - again).detach()  # alone in its batch, it may have been rounded otherwise
         return exact
 
     def _step_size(self, step: int) -> float:
@@ -152,17 +160,64 @@ class _State:
     z: Tensor
     velocity: Tensor
 
+    def of(self, rows: Tensor) -> _State:
+        """Return the state of some of the codes."""
+        return _State(self.z[rows], self.velocity[rows])
+
+
+@dataclass
+class _Found:
+    """What a search found for each of N images."""
+
+    code: Tensor
+    image: Tensor
+    winner: Tensor
+    """The number of the start that it was found from."""
+
+
+def _nearest(defense: DefenseGAN, x: Tensor, codes: Tensor) -> _Found:
+    """Return, of codes ``(N, R, 128)``, those whose images lie nearest to ``x``."""
+    count = codes.shape[1]
+    images = defense.decode(codes.flatten(0, 1))
+    errors = _errors(images, x.repeat_interleave(count, dim=0)).view(len(x), count)
+    rows, winner = torch.arange(len(x), device=x.device), errors.argmin(dim=1)
+    return _Found(codes[rows, winner], images.unflatten(0, codes.shape[:2])[rows, winner], winner)
+
 
 def _descend(defense: DefenseGAN, x: Tensor, start: Tensor, trail: list[_State] | None = None) -> Tensor:
     """Descend from ``start`` ``(M, 128)`` towards ``x`` ``(M, C, H, W)``; ``trail`` takes the states on the way."""
+    state = _State(start.detach().clone(), torch.zeros_like(start))
+    return _walk(defense, x, state, range(defense.steps), trail).z
+
+
+def _halving(defense: DefenseGAN, x: Tensor, starts: Tensor) -> _Found:
+    """Descend from all ``starts`` ``(N, R, 128)``, dropping each image's worse half on the way."""
+    every = defense.halve_every or defense.steps
+    left = torch.arange(starts.shape[1], device=x.device).expand(starts.shape[:2])
+    state = _State(starts.detach().flatten(0, 1).clone(), torch.zeros_like(starts.flatten(0, 1)))
+    for first in range(0, defense.steps, every):
+        if first and left.shape[1] > 1:
+            errors = _errors(defense.decode(state.z), x.repeat_interleave(left.shape[1], dim=0)).view(left.shape)
+            kept = errors.argsort(dim=1)[:, : -(-left.shape[1] // 2)]
+            rows = kept + left.shape[1] * torch.arange(len(x), device=x.device)[:, None]
+            left, state = left.gather(1, kept), state.of(rows.flatten())
+        steps = range(first, min(first + every, defense.steps))
+        state = _walk(defense, x.repeat_interleave(left.shape[1], dim=0), state, steps)
+    found = _nearest(defense, x, state.z.unflatten(0, left.shape))
+    found.winner = left.gather(1, found.winner[:, None])[:, 0]
+    return found
+
+
+def _walk(defense: DefenseGAN, x: Tensor, state: _State, steps: range, trail: list[_State] | None = None) -> _State:
+    """Take some of a descent's steps."""
     with torch.inference_mode(False), torch.enable_grad():
-        x, state = x.detach().clone(), _State(start.detach().clone(), torch.zeros_like(start))
-        for step in range(defense.steps):
+        x, state = x.detach().clone(), _State(state.z.clone(), state.velocity.clone())
+        for step in steps:
             if trail is not None:
                 trail.append(state)
             taken = _step(defense, step, x, state.z.detach().requires_grad_(), state.velocity, create_graph=False)
             state = _State(taken.z.detach(), taken.velocity.detach())
-    return state.z
+    return state
 
 
 def _step(defense: DefenseGAN, step: int, x: Tensor, z: Tensor, velocity: Tensor, *, create_graph: bool) -> _State:
@@ -178,7 +233,7 @@ def _step(defense: DefenseGAN, step: int, x: Tensor, z: Tensor, velocity: Tensor
 
 
 class _Unrolled(torch.autograd.Function):
-    """The end of a descent, with its gradient with respect to the target through all its steps.
+    """The end of a descent, with its gradient with respect to target and start through all its steps.
 
     Reverse-mode differentiation by hand: the codes on the way are kept, and each step is taken again when the gradient
     comes back through it. So memory is that of one step, however many there are.
@@ -190,7 +245,7 @@ class _Unrolled(torch.autograd.Function):
         return _descend(defense, x, start, ctx.states)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         defense: DefenseGAN = ctx.defense
         by_z, by_x = gradients[0], torch.zeros_like(ctx.target)
         by_velocity = torch.zeros_like(by_z)
@@ -202,7 +257,7 @@ class _Unrolled(torch.autograd.Function):
                     (taken.z, taken.velocity), inputs, (by_z, by_velocity)
                 )
             by_x += through_x
-        return by_x, None, None
+        return by_x, by_z, None
 
 
 def _errors(images: Tensor, x: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ class UserError(ValueError):
     """A value that cannot be used; the message names it and the valid choices."""
 
 
-def at_least_one(**counts: int) -> None:
-    """Raise ``ValueError`` for the first count below 1, by its option's name."""
+def at_least_one(**counts: int | None) -> None:
+    """Raise ``ValueError`` for the first count below 1, by its option's name; None is an option that is not used."""
     for name, count in counts.items():
-        if count < 1:
+        if count is not None and count < 1:
             raise ValueError(f"{name} must be at least 1, not {count}")
 
 

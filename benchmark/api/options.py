@@ -28,6 +28,8 @@ class Options(TypedDict, total=False):
     eot_samples: int
     """Draws that each gradient is averaged over."""
     latency: bool
+    worst_case: bool
+    """Attacks that see the defense pass over what earlier ones have broken: the headline alone, without an audit."""
     protocol: str
     device: str
     """``auto``, ``cpu`` or ``cuda``."""

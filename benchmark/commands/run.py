@@ -62,6 +62,7 @@ def configured(args: argparse.Namespace) -> config.RunConfig:
     given |= {"n": args.n, "seed": args.seed, "draws": args.draws, "device": args.device}
     given |= {"eot_samples": args.eot_samples, "protocol": args.protocol}
     given["latency"] = False if args.no_latency else None
+    given["worst_case"] = args.worst_case or (False if args.full_grid else None)
     return config.load(args.preset, args.config, given)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from purification_bench.attacks import guard
 from purification_bench.attacks.base import Attack
 from purification_bench.attacks.protocol import PROTOCOLS
+from purification_bench.attacks.pursuit import Broken, Pursuit
 from purification_bench.attacks.queried import Averaged, Counted
 from purification_bench.attacks.seeding import seeded
 from purification_bench.attacks.traces import AttackProbe
@@ -26,6 +27,9 @@ from purification_bench.benchmark.run.cells import Setting
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.leaderboard.results.atomic import replacing
 from purification_bench.leaderboard.results.store import Store
+
+POOL = 500
+"""Images that an attack goes on with together, while it leaves alone those that are broken."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,22 @@ class Assault:
         return [
             (torch.cat(part), {**probe.to_json(), **asked}, seconds) for part, probe in zip(parts, probes, strict=True)
         ]
+
+    def pursue(self, eps: float, broken: Broken, start: Tensor | None) -> tuple[Tensor, dict[str, float], float]:
+        """Attack, leaving alone what is broken; return pixels, probes and seconds as ``run`` does for one size."""
+        probe, parts, begun = AttackProbe(), [x[:0] for x in self.images[:1]], time.perf_counter()
+        victim = self.victim
+        pool, pursuit = max(POOL, victim.batch), Pursuit(victim.model, broken, victim.samples, victim.batch)
+        for first in range(0, len(self.images.y), pool):
+            x, y = (part[first : first + pool].to(self.device) for part in self.images)
+            found = None if start is None else start[first : first + pool].to(self.device)
+            seed = self._seed(eps, first)
+            x_adv = guard.pursue(self.attack, pursuit, x, y, eps, seed, found)
+            with seeded(seed, self.device):
+                probe.add(victim.model, x, x_adv, y, self.attack.norm)
+            parts.append(x_adv.cpu())
+            self.advance(len(y))
+        return torch.cat(parts), probe.to_json(), time.perf_counter() - begun
 
     def _asked(self) -> tuple[nn.Module, int, Counted | None]:
         """Return the model that is handed to the attack, the copies of each image, and what counts queries."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from purification_bench.attacks import planted_examples, views
 from purification_bench.attacks.base import Attack
+from purification_bench.attacks.pursuit import Confirmed
 from purification_bench.attacks.seeding import seeded
 from purification_bench.attacks.submitted import Submission, Submitted
 from purification_bench.attacks.threat import PlannedAttack
@@ -30,7 +31,9 @@ from purification_bench.benchmark.run.judge import Judge, Judgement
 from purification_bench.benchmark.run.made import CellResult, Made, result_of
 from purification_bench.benchmark.run.progress import Advance, Progress
 from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench
+from purification_bench.benchmark.run.worst_case import Mask, right_before
 from purification_bench.benchmark.seeds import keyed_seed
+from purification_bench.defenses.base import DefendedClassifier
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.faults import FAULTS, told
 from purification_bench.leaderboard.results.canonical import digest
@@ -42,6 +45,8 @@ GRADIENT_IMAGES = 500
 """Clean images whose gradients are probed."""
 PLANTED_IMAGES = 16
 """Images that an adversarial example is planted beside."""
+CONFIRMATIONS = 10
+"""Draws of a random defense that must all be wrong for an image to be broken for good."""
 EXAMPLES = 8
 """Images kept beside each result for the gallery."""
 
@@ -53,13 +58,16 @@ class AttackRun:
     Parameters
     ----------
     store:
-        Where sets are read from that are there already; None: all are made anew.
+        Where sets are read from that are there already, and what earlier attacks broke.
+    anew:
+        Make all sets.
     """
 
     cells: tuple[AccuracyCell, ...]
     workbench: Workbench
     store: Store | None
     progress: Progress
+    anew: bool = False
 
     def results(self) -> Iterator[Made]:
         """Yield each set as it is made, then each cell's result."""
@@ -94,6 +102,21 @@ class AttackRun:
         return self.workbench.images(self._setting)
 
     @cached_property
+    def _left(self) -> Mask | None:
+        """Which images are attacked; None: all."""
+        if self.cells[0].after is None:
+            return None
+        if self.store is None:
+            raise ValueError("what earlier attacks broke is read from a store")
+        return right_before(self.cells[0], self.store)
+
+    @cached_property
+    def _attacked(self) -> Images:
+        """The images that are attacked."""
+        x, y = self._images
+        return self._images if self._left is None else Images(x[self._left], y[self._left])
+
+    @cached_property
     def _attack(self) -> Attack:
         if self._use.file is not None:
             return Submitted(Submission.read(Path(self._use.file)), self._images.x)
@@ -118,11 +141,12 @@ class AttackRun:
         """Yield, for each size, its set or what the attack raised, and whether it is new."""
         identities = {cell.eps: attack_identity(attack_of(cell)) for cell in self.cells}
         keys = {eps: self._set_key(described) for eps, described in identities.items()}
-        stored = {eps: adversarial.read(self.store, key) if self.store else None for eps, key in keys.items()}
+        known = None if self.anew else self.store
+        stored = {eps: adversarial.read(known, key) if known else None for eps, key in keys.items()}
         yield from ((eps, known, False) for eps, known in stored.items() if known is not None)
         missing = [eps for eps, known in stored.items() if known is None]
         with self._progress(victim, missing) as advance:
-            assault = Assault(self._attack, victim, self._images, self._setting, self.workbench.device, advance)
+            assault = Assault(self._attack, victim, self._attacked, self._setting, self.workbench.device, advance)
             for sizes in assault.sizes_together(missing):
                 yield from self._made(assault, sizes, keys, identities)
 
@@ -134,25 +158,58 @@ class AttackRun:
         identities: Mapping[float, Mapping[str, Any]],
     ) -> Iterator[tuple[float, AdversarialSet | BaseException, bool]]:
         try:
-            attacked = assault.run(sizes)
+            attacked = self._run(assault, sizes)
         except FAULTS as error:
             yield from ((eps, error, True) for eps in sizes)
             return
-        for eps, (x_adv, probes, seconds) in zip(sizes, attacked, strict=True):
+        for eps, (pixels, probes, seconds) in zip(sizes, attacked, strict=True):
+            x_adv = self._in_place(pixels)
             sha256 = adversarial.pixels_digest(x_adv)
             yield eps, AdversarialSet(keys[eps], sha256, x_adv, probes, seconds, identities[eps]), True
+
+    def _run(self, assault: Assault, sizes: Sequence[float]) -> list[tuple[Tensor, dict[str, float], float]]:
+        if not len(self._attacked.y):
+            return [(self._attacked.x, {}, 0.0) for _ in sizes]
+        if self._left is None or not self._attack.pursues:
+            return assault.run(sizes)
+        cell = self.cells[0]
+        defense = self.workbench.defense(self._setting, cell.defense.spec)
+        defended = DefendedClassifier(self.workbench.classifier(self._setting), defense).eval()
+        broken = Confirmed(defended, CONFIRMATIONS if cell.defense.stochastic else 1)
+        return [assault.pursue(eps, broken, self._smaller(eps)) for eps in sizes]
+
+    def _smaller(self, eps: float) -> Tensor | None:
+        """Return what the same attack found at the next smaller size, of the images that are attacked."""
+        cell = self.cells[0]
+        same = [c for c in cell.after or () if c.attack and c.attack.label_and_threat == self._use.label_and_threat]
+        for smaller in sorted((c for c in same if c.eps < eps), key=lambda c: -c.eps):
+            result = self.store.get(smaller.identity, smaller.key) if self.store else None
+            if self.store and result is not None and result.adversarial_set is not None:
+                made = adversarial.read(self.store, result.adversarial_set["key"])
+                return None if made is None else made.x_adv[self._left]
+        return None
+
+    def _in_place(self, x_adv: Tensor) -> Tensor:
+        """Return attacked images among the clean ones that were passed over."""
+        if self._left is None:
+            return x_adv
+        whole = self._images.x.clone()
+        whole[self._left] = x_adv
+        return whole
 
     def _progress(self, victim: Victim, sizes: Sequence[float]) -> AbstractContextManager[Advance]:
         use = self._use
         against = f" ({use.threat}) against {self.cells[0].defense.spec.label}" if victim.seen else ""
         runs = 1 if self._attack.shares_sizes and not victim.seen else len(sizes)
         text = f"{self._setting.where}: {use.attack.label}{against}"
-        return self.progress.task(text, len(self._images.y) * runs)
+        return self.progress.task(text, len(self._attacked.y) * runs)
 
     def _set_key(self, attack: Mapping[str, Any]) -> str:
         """Return the digest of what a set depends on: of no defense, where none is seen."""
         cell = self.cells[0]
         seen = {"defense": cell.defense.identity, "batch": cell.identity["batch"]} if cell.seen else {}
+        if cell.after is not None:
+            seen["after"] = cell.identity["after"]
         return digest({**self._setting.identity, **seen, "attack": attack})
 
     def _judged(self, cell: AccuracyCell, made: AdversarialSet, victim: Victim) -> Made:
@@ -181,9 +238,11 @@ class AttackRun:
     def _verdicts(self, cell: AccuracyCell, judge: Judge, made: AdversarialSet, batch: int) -> Judgement:
         if self._use.of.judged_on_view:
             return self._on_the_view(judge, made.x_adv, batch)
+        x_adv = made.x_adv if self._left is None else made.x_adv[self._left]
         text = f"{cell.setting.where}: {judge.label} under {self._use.attack.label} {in_words(cell.eps)}"
-        with self.progress.task(text, len(made.x_adv) * cell.defense.passes) as advance:
-            return judge.judge(made.x_adv, self._images.y, advance)
+        with self.progress.task(text, len(x_adv) * cell.defense.passes) as advance:
+            judged = judge.judge(x_adv, self._attacked.y, advance)
+        return judged if self._left is None else replace(judged, verdicts=judged.verdicts.among(self._left))
 
     @torch.no_grad()
     def _on_the_view(self, judge: Judge, x_adv: Tensor, batch: int) -> Judgement:
@@ -196,7 +255,7 @@ class AttackRun:
 
     def _probes(self, cell: AccuracyCell, made: AdversarialSet, victim: Victim) -> dict[str, float]:
         """Return what the attack left behind for the audit."""
-        if self._attack.needs != "gradient":
+        if self._attack.needs != "gradient" or self._left is not None:
             return dict(made.probes)
         gradients = self.workbench.once_for(cell, "gradients", lambda: self._gradients(victim))
         return {**made.probes, **gradients, **self._planted(cell, victim)}
@@ -224,6 +283,8 @@ class AttackRun:
 
     def _examples(self, judge: Judge, judgement: Judgement, x_adv: Tensor) -> dict[str, NDArray[Any]] | None:
         """Return the first images, clean, attacked and purified, and the classes that the classifier sees in them."""
+        if self._left is not None:
+            return None
         purified = judgement.purified
         if len(purified) < len(x_adv):  # judged on the view, or in small batches
             try:

@@ -67,6 +67,8 @@ class AccuracyCell:
     defense: Judged
     attack: PlannedAttack | None
     identity: Mapping[str, Any]
+    after: tuple[AccuracyCell, ...] | None = None
+    """Cells whose broken images this one passes over; None: it attacks all."""
 
     @cached_property
     def key(self) -> str:

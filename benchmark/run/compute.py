@@ -13,16 +13,20 @@ from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Work
 from purification_bench.leaderboard.results.store import Store
 
 
-def compute(unit: Unit, workbench: Workbench, store: Store | None, progress: Progress) -> Iterator[Made]:
+def compute(
+    unit: Unit, workbench: Workbench, store: Store | None, progress: Progress, *, anew: bool = False
+) -> Iterator[Made]:
     """Yield what a unit gives: adversarial sets that were made, and a result for each of its cells.
 
     Parameters
     ----------
     store:
-        Where adversarial sets are read from that are there already; None: all are made anew. Nothing is written.
+        Where adversarial sets are read from that are there already, and what earlier attacks broke. Nothing is written.
+    anew:
+        Make all sets.
     """
     if isinstance(unit, AttackUnit):
-        yield from AttackRun(unit.cells, workbench, store, progress).results()
+        yield from AttackRun(unit.cells, workbench, store, progress, anew).results()
     elif isinstance(unit, LatencyUnit):
         yield from latencies(unit.cells, workbench, progress)
     else:

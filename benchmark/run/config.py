@@ -71,6 +71,8 @@ class RunConfig:
     """The rules that attacks run under, a word of ``attacks.protocol.PROTOCOLS``."""
     substitute: Word = "model_a_at"
     """The classifier that is attacked under ``transfer``."""
+    worst_case: YesNo = False
+    """Attacks that see a defense pass over what earlier ones have broken: the headline alone, without an audit."""
     overrides: Sources = ()
     """What holds for some defenses, threats, attacks or datasets only."""
 

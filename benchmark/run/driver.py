@@ -16,7 +16,7 @@ from purification_bench.leaderboard.results.store import Store
 
 def execute(plan: Plan, store: Store, workbench: Workbench, progress: Progress, *, force: bool = False) -> Outcome:
     """Compute in this process the cells that ``store`` lacks (all with ``force``)."""
-    executor = LocalExecutor(workbench, None if force else store, progress)
+    executor = LocalExecutor(workbench, store, progress, anew=force)
     return drive(plan, store, executor, progress, force=force)
 
 

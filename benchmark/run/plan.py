@@ -31,6 +31,7 @@ from purification_bench.benchmark.run.identity import attack_identity, dataset_i
 from purification_bench.benchmark.run.override_tables import check_names
 from purification_bench.benchmark.run.planned_attacks import AttackPlanner
 from purification_bench.benchmark.run.planned_defenses import judged
+from purification_bench.benchmark.run.worst_case import chained
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.spec import Spec, write_spec
 
@@ -63,7 +64,8 @@ def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None 
     for dataset in datasets:
         for classifier in classifiers:
             site = Site(dataset, classifier, config, rules, machine, tuple(zoo.search_path(zoo_folder)))
-            cells += site.cells(defenses, warnings)
+            of_site = list(site.cells(defenses, warnings))
+            cells += chained(of_site) if config.worst_case else of_site
     if not any(isinstance(cell, AccuracyCell) and cell.attack is not None for cell in cells):
         warnings.append(f"nothing is attacked: no defense here is one that {' or '.join(config.threats)} fits")
     return Plan(tuple(cells), tuple(dict.fromkeys(warnings)))

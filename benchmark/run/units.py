@@ -19,7 +19,10 @@ class CleanUnit:
 
 @dataclass(frozen=True)
 class AttackUnit:
-    """One attack under one threat at all its sizes: every defense where it sees none, else the one it sees."""
+    """One attack under one threat at all its sizes: every defense where it sees none, else the one it sees.
+
+    Of one size alone where it passes over what other cells have broken.
+    """
 
     cells: tuple[AccuracyCell, ...]
 
@@ -52,7 +55,8 @@ def _of_one_setting(cells: list[Cell]) -> list[Unit]:
         elif cell.attack is None:
             clean.setdefault(cell.defense.spec.label, []).append(cell)
         else:
-            place = cell.attack.attack.label, cell.attack.threat, cell.seen
+            alone = () if cell.after is None else (cell.key,)
+            place = cell.attack.attack.label, cell.attack.threat, cell.seen, *alone
             attacked.setdefault(place, []).append(cell)
     return [
         *(CleanUnit(tuple(each)) for each in clean.values()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from purification_bench.benchmark.train.precision import autocast
 from purification_bench.benchmark.train.progress import Progress
 from purification_bench.benchmark.train.settings import Settings
 from purification_bench.benchmark.train.training_sets import AdversarialSets, Target
+from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import Split
 from purification_bench.defenses.errors import UserError
 
@@ -35,6 +36,8 @@ class Training:
         Images and labels of both parts of the training split.
     target:
         The frozen classifier that a defense is trained with; none: it sees none.
+    trained:
+        Gives other defenses with their weights.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class Training:
         settings: Settings,
         device: torch.device,
         target: Target | None = None,
+        trained: Callable[[str], Defense] | None = None,
     ) -> None:
         target = target or Target(Classifier(), "", "")
         self.data = data
         self.settings = settings
         self.device = device
         self.classifier: nn.Module = target.classifier
+        self._trained = trained
         self.progress = Progress(folder)
         self._console = Console(highlight=False, soft_wrap=True)
         self._epoch = 0
@@ -68,6 +73,12 @@ class Training:
     def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
         """Return adversarial images against the bare classifier, made once and kept in the cache directory."""
         return self._sets.of(self.data[split], split, attack, eps)
+
+    def trained(self, defense: str) -> Defense:
+        """Return a registered defense with its weights, frozen, in eval mode."""
+        if self._trained is None:
+            raise UserError(f"no weights of {defense!r} are at hand here")
+        return self._trained(defense).requires_grad_(False)
 
     def batches(self) -> Iterator[Tensor]:
         """Yield one epoch's index batches over the training part, in an order that the seed and the epoch decide."""

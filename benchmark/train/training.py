@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from purification_bench.attacks import guard
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import ImageDataset, Images
+from purification_bench.benchmark.assets.loading import load_defense
 from purification_bench.benchmark.environment import versions
 from purification_bench.benchmark.facts import of_defense
 from purification_bench.benchmark.paths import cache_dir
@@ -81,10 +83,16 @@ def train_defense(job: Job, target: Target | None) -> zoo.Weights:
     started = _start_from(defense, job, spec)
     defense.to(job.device)
     identity += [defense.version, DEFENSES.source_digest(spec.name), target.key if target else "", *started]
-    training = Training(job.folder(identity), data, job.settings, job.device, target)
+    training = Training(job.folder(identity), data, job.settings, job.device, target, partial(_other, job))
     with guard.eval_mode(training.classifier):
         defense.fit(training)
     return _keep(defense, training, job, "defense", against)
+
+
+def _other(job: Job, text: str) -> Defense:
+    """Return another defense, which sees no classifier, with its weights for the job's data set."""
+    spec = DEFENSES.spec(text)
+    return load_defense(spec, job.dataset, Spec("", {}, ""), job.device, zoo.search_path(job.zoo))[0]
 
 
 def _start_from(defense: Defense, job: Job, spec: Spec) -> list[str]:

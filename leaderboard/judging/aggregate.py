@@ -13,6 +13,7 @@ from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.judging.statistics import Comparison, Estimate, compare, estimate, holm
 from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.results.result import Result
+from purification_bench.leaderboard.results.verdicts import Verdicts
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,11 @@ class Standing:
 
 
 def accuracy(result: Result | None) -> Estimate | None:
-    """Return the share of images classified right: under the result's attack, or clean where it has none."""
-    if result is None or not result.ok:
+    """Return the share of images classified right: under the result's attack, or clean where it has none.
+
+    None of an attack that passed over some of them.
+    """
+    if result is None or not result.ok or result.partial:
         return None
     return estimate(result.means) if (result.adversarial if result.attack else result.clean) else None
 
@@ -77,10 +81,10 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
     found = [result for result in results if result is not None]
     found += [other for column in columns for other in row.also.get(column, [])]
     candidates = [v for result in found for v in (result.clean, result.adversarial) if v is not None]
-    chosen = np.stack([_shares(verdicts.chosen, verdicts.draws, n) for verdicts in candidates])
-    reported = np.stack([_shares(verdicts.reported, verdicts.draws, n) for verdicts in candidates])
+    chosen = np.stack([_shares(verdicts, verdicts.chosen, n) for verdicts in candidates])
+    reported = np.stack([_shares(verdicts, verdicts.reported, n) for verdicts in candidates])
     # Where draws leave several candidates level, the one that is stronger over all its images is taken.
-    by_strength = np.nanmean(np.where(np.isinf(chosen), np.nan, chosen), axis=1).argsort(kind="stable")
+    by_strength = np.ma.masked_invalid(chosen).mean(axis=1).filled(np.inf).argsort(kind="stable")
     worst = by_strength[chosen[by_strength].argmin(axis=0)]
     means: NDArray[np.float64] = reported[worst, np.arange(n)]
     return means
@@ -160,8 +164,10 @@ def paired(board: Board) -> list[Pair]:
     return [Pair(*pair[:3], p, pair[3]) for pair, p in zip(compared, adjusted, strict=True)]
 
 
-def _shares(counts: NDArray[np.uint8], draws: int, n: int) -> NDArray[np.float64]:
+def _shares(verdicts: Verdicts, counts: NDArray[np.uint8], n: int) -> NDArray[np.float64]:
     """Return the share of draws that are right for ``n`` images; infinite, no candidate, for those not judged."""
     padded = np.full(n, np.inf)
-    padded[: len(counts)] = counts[:n] / draws
+    padded[: len(counts)] = counts[:n] / verdicts.draws
+    if verdicts.before is not None:
+        padded[: len(counts)][verdicts.before[:n] == 1] = np.inf
     return padded

@@ -32,13 +32,22 @@ def verdict(board: Board, row: Row) -> str:
     failed = gating(audit(board, row)) if audited(board, row) else []
     if failed:
         return "fails " + ", ".join(f"'{finding.check}'" for finding in failed)
-    if worst is None:
-        return f"not judged: {board.lacking(row, board.mark)}"
-    if not shown_to_work(board, row):
-        return "not judged: nothing shows that the attacks work"
+    unjudged = _why_unjudged(board, row)
+    if worst is None or unjudged:
+        return f"not judged: {unjudged}"
     if worst.low <= chance:
         return f"not shown to be better than chance, on {worst.n} images"
     return STANDS if worst.n >= FEWEST else f"{STANDS}, on {worst.n} images: too few for a rank"
+
+
+def _why_unjudged(board: Board, row: Row) -> str:
+    """Say what a row's attacks leave open; empty where they have tried all, and work."""
+    lacking = board.lacking(row, board.mark)
+    if lacking:
+        return lacking
+    if any(row.cells[column].partial for column in board.headline(row, board.mark)):
+        return "attacks passed over what others broke (--worst-case)"
+    return "" if shown_to_work(board, row) else "nothing shows that the attacks work"
 
 
 def stands(board: Board, row: Row) -> bool:

@@ -74,7 +74,9 @@ def between_defenses(results: Iterable[Result], first: str, second: str) -> Diff
 def _means(results: Iterable[Result]) -> Means:
     """Return what is known of each cell (of several for one place, on most images), and of the worst cases."""
     kept = current(results)
-    usable = sorted((r for r in kept if r.ok and r.kind == "accuracy"), key=lambda r: (r.n, r.created))
+    usable = sorted(
+        (r for r in kept if r.ok and r.kind == "accuracy" and not r.partial), key=lambda r: (r.n, r.created)
+    )
     return {**{_cell(result): result.means for result in usable}, **dict(_worst_cases(kept))}
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.results.result import STANDARD, Result
 
+WAY = ("attack", "after")
+"""Parts of an identity that say how images were attacked."""
+
 
 def lay_out(results: Iterable[Result]) -> list[Board]:
     """Sort current results into boards; of several numbers of images for one cell, the largest counts.
@@ -98,10 +101,10 @@ def _enter_cell(row: Row, column: Column, result: Result) -> None:
     Of two results of one way the newer replaces the older.
     """
     known = row.cells.get(column)
-    same = known is not None and known.identity["attack"] == result.identity["attack"]
+    same = known is not None and all(known.identity.get(part) == result.identity.get(part) for part in WAY)
     if known is None or not known.ok or (result.ok and same):
         row.cells[column] = result
     elif result.ok:
-        other, shown = sorted((known, result), key=lambda r: (r.n, -r.means.mean()))
+        other, shown = sorted((known, result), key=lambda r: (not r.partial, r.n, -r.means.mean()))
         row.cells[column] = shown
         row.also.setdefault(column, []).append(other)

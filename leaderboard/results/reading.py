@@ -10,8 +10,9 @@ from purification_bench.leaderboard.results.declared import Declared
 from purification_bench.leaderboard.results.errors import LaterSchemaError, ResultError
 from purification_bench.leaderboard.results.stored import AccuracyIdentity, StoredResult
 
-SCHEMA = 3
-"""Since 2 verdicts are compressed; since 3 a result declares what it is judged by."""
+SCHEMA = 4
+"""Since 2 verdicts are compressed; since 3 a result declares what it is judged by; since 4 it may be partial."""
+DECLARES = 3
 
 
 def read_row(text: str) -> tuple[dict[str, Any], Declared | None]:
@@ -38,7 +39,7 @@ def _lacking(stored: StoredResult) -> str | None:
     identity, ok = stored.identity, stored.status == "ok"
     attack = identity.attack if isinstance(identity, AccuracyIdentity) else None
     if stored.declared is None:
-        declares = stored.schema < SCHEMA
+        declares = stored.schema < DECLARES
     else:
         declares = all((part is None) == (attack is None) for part in (stored.declared.attack, stored.declared.threat))
     wanted = {

@@ -108,6 +108,11 @@ class Result:
         return str(attack["label"]) if attack else None
 
     @property
+    def partial(self) -> bool:
+        """Whether its attack passed over images that earlier ones had broken."""
+        return self.identity.get("after") is not None
+
+    @property
     def means(self) -> NDArray[np.float64]:
         """Each image's share of draws that are right: under the attack, or clean where there is none.
 

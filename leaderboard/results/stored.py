@@ -66,6 +66,7 @@ class AccuracyIdentity(msgspec.Struct, kw_only=True, tag_field="kind", tag="accu
     draws: Draws
     batch: dict[str, int]
     protocol: str = "standard"
+    after: list[str] | None = None
 
 
 class LatencyIdentity(msgspec.Struct, kw_only=True, tag_field="kind", tag="latency"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,28 @@ class Verdicts:
     draws: int
     chosen: Counts
     reported: Counts
+    before: Counts | None = None
+    """Images ``(n,)`` that earlier attacks had broken, so that this one passed over them; None: it met all.
+
+    Their counts are 0 and mean nothing.
+    """
+
+    @property
+    def broken(self) -> NDArray[np.bool_]:
+        """Images ``(n,)`` that no draw gets right; none of those that were passed over."""
+        wrong: NDArray[np.bool_] = (self.chosen == 0) & (self.reported == 0)
+        return wrong if self.before is None else wrong & (self.before == 0)
 
     @property
     def means(self) -> NDArray[np.float64]:
         """Each image's share of reported draws that are right, ``(n,)``."""
         return np.asarray(self.reported / self.draws, dtype=np.float64)
+
+    def among(self, judged: NDArray[np.bool_]) -> Verdicts:
+        """Return these verdicts, of the images that were ``judged`` ``(n,)``, among those that were passed over."""
+        chosen, reported = np.zeros((2, len(judged)), dtype=np.uint8)
+        chosen[judged], reported[judged] = self.chosen, self.reported
+        return Verdicts(self.draws, chosen, reported, (~judged).astype(np.uint8))
 
     def to_json(self) -> dict[str, Any]:
         """Pack bits where there was but one draw, bytes for two sets of draws."""
@@ -40,7 +57,8 @@ class Verdicts:
             counts = {"bits": _pack(np.packbits(self.reported))}
         else:
             counts = {"chosen": _pack(self.chosen), "reported": _pack(self.reported)}
-        return {"draws": self.draws, "coding": "zlib", **counts}
+        before = {} if self.before is None else {"before": _pack(np.packbits(self.before))}
+        return {"draws": self.draws, "coding": "zlib", **counts, **before}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], n: int) -> Verdicts:
@@ -54,20 +72,24 @@ class Verdicts:
                 raise ResultError(f"verdicts of {len(counts)} images where {n} are meant")
             if len(counts) and int(counts.max()) > verdicts.draws:
                 raise ResultError(f"verdicts of {counts.max()} draws where {verdicts.draws} are meant")
-        return verdicts
+        return verdicts if "before" not in stored else replace(verdicts, before=_bits(stored, "before", n))
 
     @classmethod
     def _from_bits(cls, stored: Mapping[str, Any], n: int) -> Verdicts:
-        packed = _unpack(stored["bits"], stored.get("coding"))
-        if len(packed) != -(-n // 8):
-            raise ResultError(f"{len(packed)} bytes for {n} images")
-        bits = np.unpackbits(packed)[:n]
+        bits = _bits(stored, "bits", n)
         return cls(1, bits, bits)
 
     @classmethod
     def _from_counts(cls, stored: Mapping[str, Any]) -> Verdicts:
         chosen, reported = (_unpack(stored[name], stored.get("coding")) for name in ("chosen", "reported"))
         return cls(int(stored["draws"]), chosen, reported)
+
+
+def _bits(stored: Mapping[str, Any], name: str, n: int) -> Counts:
+    packed = _unpack(stored[name], stored.get("coding"))
+    if len(packed) != -(-n // 8):
+        raise ResultError(f"{len(packed)} bytes for {n} images")
+    return np.unpackbits(packed)[:n]
 
 
 def _pack(values: NDArray[np.uint8]) -> str:

@@ -19,12 +19,14 @@ class LocalExecutor:
 
     workbench: Workbench
     store: Store | None
-    """Where adversarial sets are read from; None: all are made anew."""
+    """Where adversarial sets are read from that are there already, and what earlier attacks broke."""
     progress: Progress
+    anew: bool = False
+    """Make all sets."""
 
     def run(self, units: Sequence[Unit]) -> Iterator[Made]:
         """Yield what each unit gives; what no later unit needs is dropped after it."""
         self.workbench.expect(units)
         for unit in units:
-            yield from compute(unit, self.workbench, self.store, self.progress)
+            yield from compute(unit, self.workbench, self.store, self.progress, anew=self.anew)
             self.workbench.done(unit)

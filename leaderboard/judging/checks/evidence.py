@@ -21,8 +21,9 @@ Place = tuple[object, float, str]
 
 
 def attacked(row: Row) -> list[Column]:
-    """Return the attacks that a row has verdicts of."""
-    return [column for column, result in row.cells.items() if result.ok and result.adversarial is not None]
+    """Return the attacks that a row has verdicts of, on all images."""
+    known = ((column, result) for column, result in row.cells.items() if result.ok and result.adversarial is not None)
+    return [column for column, result in known if not result.partial]
 
 
 def blind(row: Row) -> list[Column]:

@@ -59,7 +59,8 @@ def by_threat(board: Board) -> Table | None:
 def _worst_cases(board: Board, row: Row, eps: float) -> list[Value]:
     each = [[c for c in board.candidates(eps, threat) if c in row.cells] for threat in threats.judging(board)]
     together = board.headline(row, eps)
-    worst = [known(robust_accuracy(row, columns)) for columns in (*each, together)]
+    alone = [[] if any(row.cells[column].partial for column in columns) else columns for columns in each]
+    worst = [known(robust_accuracy(row, columns)) for columns in (*alone, together)]
     return [row_name(board, row), Size(eps), *worst, image_counts(row.cells.get(column) for column in together)]
 
 
