@@ -201,11 +201,6 @@ class PlannedAttack:
         """The threat."""
         return threat(self.threat)
 
-    @property
-    def label_and_threat(self) -> tuple[str, str]:
-        """What attacks share that differ in size alone."""
-        return self.attack.label, self.threat
-
     def describe(self) -> dict[str, Any]:
         """Return the JSON form that keys and results hold."""
         threat_model = {"norm": self.norm, "eps": self.eps, "knowledge": self.of.knowledge}

@@ -53,20 +53,20 @@ def test_a_result_that_lacks_a_fact_is_set_aside_before_anybody_asks_for_it(stor
 def test_a_result_of_a_later_version_is_named_kept_and_blocks_no_other(store):
     later, made = store.put(result("later")), result()
     store.put(made)
-    row = later.read_text().replace('"schema": 3', '"schema": 4')
+    row = later.read_text().replace('"schema": 4', '"schema": 5')
     later.write_text(row)
     for _ in range(2):
         assert [r.key for r in store.results()] == [made.key]
     ((named, reason),) = store.set_aside
     assert named == later
-    assert "schema 4" in reason
+    assert "schema 5" in reason
     assert later.read_text() == row
 
 
 def test_a_result_of_a_later_version_is_not_computed_anew(store):
     made = result()
     path = store.put(made)
-    path.write_text(path.read_text().replace('"schema": 3', '"schema": 4'))
+    path.write_text(path.read_text().replace('"schema": 4', '"schema": 5'))
     with pytest.raises(StoreError, match=path.name):
         store.get(made.identity, made.key)
 

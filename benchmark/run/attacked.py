@@ -180,14 +180,18 @@ class AttackRun:
 
     def _smaller(self, eps: float) -> Tensor | None:
         """Return what the same attack found at the next smaller size, of the images that are attacked."""
-        cell = self.cells[0]
-        same = [c for c in cell.after or () if c.attack and c.attack.label_and_threat == self._use.label_and_threat]
-        for smaller in sorted((c for c in same if c.eps < eps), key=lambda c: -c.eps):
+        same = [each for each in self.cells[0].after or () if self._is_this_attack(each.identity["attack"])]
+        for smaller in sorted(same, key=lambda each: -each.identity["attack"]["threat"]["eps"]):
             result = self.store.get(smaller.identity, smaller.key) if self.store else None
             if self.store and result is not None and result.adversarial_set is not None:
                 made = adversarial.read(self.store, result.adversarial_set["key"])
                 return None if made is None else made.x_adv[self._left]
         return None
+
+    def _is_this_attack(self, described: Mapping[str, Any] | None) -> bool:
+        """Say whether an identity is that of this attack, of whatever size."""
+        own = self._use.describe()
+        return described is not None and all(described[part] == own[part] for part in ("label", "estimator"))
 
     def _in_place(self, x_adv: Tensor) -> Tensor:
         """Return attacked images among the clean ones that were passed over."""

@@ -60,6 +60,14 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """Where a store holds the result of a cell that is computed before another."""
+
+    identity: Mapping[str, Any]
+    key: str
+
+
+@dataclass(frozen=True)
 class AccuracyCell:
     """One defense under one attack at one size, or on clean images: one result file."""
 
@@ -67,7 +75,7 @@ class AccuracyCell:
     defense: Judged
     attack: PlannedAttack | None
     identity: Mapping[str, Any]
-    after: tuple[AccuracyCell, ...] | None = None
+    after: tuple[Earlier, ...] | None = None
     """Cells whose broken images this one passes over; None: it attacks all."""
 
     @cached_property

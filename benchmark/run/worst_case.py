@@ -13,7 +13,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from purification_bench.benchmark.run.cells import AccuracyCell, Cell
+from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Earlier
 from purification_bench.leaderboard.results.store import Store
 
 ORDER = ("true", "surrogate", "relaxation", "code", "none")
@@ -33,7 +33,7 @@ def chained(cells: Sequence[Cell]) -> list[Cell]:
     earlier = [cell for cell in others if isinstance(cell, AccuracyCell)]
     last: list[Cell] = []
     for cell in following:
-        after = tuple(each for each in earlier if _serves(each, cell))
+        after = tuple(Earlier(each.identity, each.key) for each in earlier if _serves(each, cell))
         keys = [each.key for each in after]
         linked = replace(cell, after=after, identity={**cell.identity, "after": keys})
         earlier.append(linked)
