@@ -115,6 +115,7 @@ def _add_run(commands: Commands) -> None:
     run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
     _add_grid(run)
     run.add_argument("--full", action="store_true", help="print accuracy under every attack at every size, too")
+    run.add_argument("--profile", action="store_true", help="say where the time went")
     run.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     _add_computing(run)
 

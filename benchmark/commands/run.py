@@ -14,6 +14,7 @@ from purification_bench.benchmark.commands.record import command_line, refuse_fo
 from purification_bench.benchmark.run import config, session
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell
 from purification_bench.benchmark.run.missing import Outcome, missing_cells
+from purification_bench.benchmark.run.profile import PHASES, Profile
 from purification_bench.benchmark.run.session import Session
 from purification_bench.benchmark.run.units import AttackUnit, units_of
 from purification_bench.defenses.spec import split_list
@@ -23,8 +24,10 @@ from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.failures import failures
-from purification_bench.leaderboard.showing.values import Count, Name, Value, text
+from purification_bench.leaderboard.showing.values import Count, Name, Number, Value, text
 
+SLOWEST = 10
+"""Units that a profile names."""
 ON_A_CPU = "Computed on the CPU. On a CUDA device the same command is faster: time then allows more images (-n)."
 
 
@@ -45,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         console.tell_set_aside(store)
     if outcome.computed:
         store.record_command(command_line("run", args))
+        if args.profile and outcome.profile is not None:
+            show_profile(screen, outcome.profile)
     return report(screen, store, begun, outcome, full=args.full)
 
 
@@ -80,6 +85,18 @@ def report(screen: Console, store: Store, begun: Session, outcome: Outcome, *, f
     if failed:
         console.show(screen, failed)
     return 1 if failed else 0
+
+
+def show_profile(screen: Console, profile: Profile) -> None:
+    """Print where the time of a run went: by phase, and the slowest units."""
+    seconds = {**{phase: profile.phases.get(phase, 0.0) for phase in PHASES}, "harness": profile.own}
+    shares: list[list[Value]] = [
+        [text(name), Number(spent, "s"), Number(100 * spent / profile.total, "%")] for name, spent in seconds.items()
+    ]
+    console.show(screen, Table("Where the time went", [*words("phase"), *figures("s", "%")], shares))
+    slowest = sorted(profile.units.items(), key=lambda unit: -unit[1])[:SLOWEST]
+    units: list[list[Value]] = [[text(name), Number(spent, "s")] for name, spent in slowest]
+    console.show(screen, Table("The slowest units", [*words("unit"), *figures("s")], units))
 
 
 def _dry_run(begun: Session, store: Store) -> int:

@@ -158,7 +158,8 @@ class AttackRun:
         identities: Mapping[float, Mapping[str, Any]],
     ) -> Iterator[tuple[float, AdversarialSet | BaseException, bool]]:
         try:
-            attacked = self._run(assault, sizes)
+            with self.workbench.profile.phase("attack"):
+                attacked = self._run(assault, sizes)
         except FAULTS as error:
             yield from ((eps, error, True) for eps in sizes)
             return
@@ -223,7 +224,8 @@ class AttackRun:
             clean = bench.on_clean(cell.setting, cell.defense, self.progress)
             judge = bench.judge(cell.setting, cell.defense)
             judgement = self._verdicts(cell, judge, made, victim.batch)
-            probes = self._probes(cell, made, victim)
+            with bench.profile.phase("probe"):
+                probes = self._probes(cell, made, victim)
         except (CannotBeJudgedError, UserError) as error:
             return self._failed(cell, str(error))
         except FAULTS as error:

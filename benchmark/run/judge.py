@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.environment import synchronise
+from purification_bench.benchmark.run.profile import Profile
 from purification_bench.benchmark.run.progress import Advance
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
@@ -56,10 +59,11 @@ class Judge:
     device: torch.device
     box: bool = True
     """Purified images must lie in [0, 1]."""
+    profile: Profile = field(default_factory=Profile, repr=False)
 
     def judge(self, x: Tensor, y: Tensor, advance: Advance = lambda _: None) -> Judgement:
         """Count how often each image is classified right; ``advance`` is told of every batch done."""
-        clock = _Clock(self.device)
+        clock = _Clock(self.device, self.profile)
         chosen, purified = self._count(x, y, range(self.draws), clock, advance)
         if not self.stochastic:
             return Judgement(Verdicts(1, chosen, chosen), clock.seconds, purified)
@@ -111,21 +115,18 @@ class Judge:
 class _Clock:
     """Adds up the seconds of each phase."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, profile: Profile) -> None:
         self.device = device
+        self.profile = profile
         self.seconds = {"purify": 0.0, "classify": 0.0}
-        self._phase, self._begun = "", 0.0
 
-    def running(self, phase: str) -> _Clock:
-        self._phase = phase
-        return self
-
-    def __enter__(self) -> None:
-        self._begun = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        synchronise(self.device)
-        self.seconds[self._phase] += time.perf_counter() - self._begun
+    @contextlib.contextmanager
+    def running(self, phase: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        with self.profile.phase(phase):
+            yield
+            synchronise(self.device)
+        self.seconds[phase] += time.perf_counter() - begun
 
 
 def check_purified(x: Tensor, purified: Any, box: bool = True) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from purification_bench.benchmark.run.cells import Cell, Plan
+from purification_bench.benchmark.run.profile import Profile
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
 
@@ -16,6 +17,8 @@ class Outcome:
     computed: int = 0
     kept: int = 0
     failed: list[Result] = field(default_factory=list)
+    profile: Profile | None = None
+    """Where the time went, if anything was computed."""
 
 
 def missing_cells(plan: Plan, store: Store) -> list[Cell]:

@@ -29,7 +29,8 @@ def latencies(cells: tuple[LatencyCell, ...], workbench: Workbench, progress: Pr
             why = str(error) if isinstance(error, CannotBeJudgedError) else told(error)
             yield CellResult(result_of(workbench, cell, error=why))
     with progress.task(f"{setting.where}: latency", 1) as advance:
-        measured = latency.measure(able, classifier, x, batch, workbench.device)
+        with workbench.profile.phase("time"):
+            measured = latency.measure(able, classifier, x, batch, workbench.device)
         advance(1)
     for cell in cells:
         if cell.defense.spec.label in measured:

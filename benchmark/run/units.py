@@ -70,6 +70,18 @@ def setting_of(unit: Unit) -> Setting:
     return unit.cells[0].setting
 
 
+def named(unit: Unit) -> str:
+    """Say in words what a unit computes."""
+    cell, defenses = unit.cells[0], list(dict.fromkeys(cell.defense.spec.label for cell in unit.cells))
+    who = defenses[0] if len(defenses) == 1 else f"{len(defenses)} defenses"
+    where = cell.setting.where
+    if isinstance(cell, LatencyCell):
+        return f"{where}: latency of {who}"
+    if cell.attack is None:
+        return f"{where}: {who} on clean images"
+    return f"{where}: {cell.attack.attack.label} ({cell.attack.threat}) against {who}"
+
+
 def defenses_of(unit: Unit) -> list[Spec]:
     """Return the defenses that a unit needs: those it judges, and what is attacked in their place."""
     needed = {cell.defense.spec.label: cell.defense.spec for cell in unit.cells}

@@ -22,6 +22,7 @@ from purification_bench.benchmark.registries import DATASETS
 from purification_bench.benchmark.run import contract
 from purification_bench.benchmark.run.cells import AccuracyCell, Judged, Plan, Setting
 from purification_bench.benchmark.run.judge import Judge
+from purification_bench.benchmark.run.profile import Profile
 from purification_bench.benchmark.run.progress import Progress
 from purification_bench.benchmark.run.units import Unit, defenses_of, setting_of
 from purification_bench.defenses.base import Defense
@@ -63,6 +64,7 @@ class Workbench:
         self.folders = folders
         self._kept: dict[tuple[Hashable, ...], Any] = {}
         self._waiting: Counter[tuple[Hashable, ...]] = Counter()
+        self.profile = Profile()
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class Workbench:
             setting.batch_size,
             self.device,
             PROTOCOLS[setting.protocol].box,
+            self.profile,
         )
 
     def on_clean(self, setting: Setting, judged: Judged, progress: Progress) -> OnClean:
@@ -142,8 +145,9 @@ class Workbench:
     def rehearse(self, plan: Plan) -> None:
         """Load images and classifiers of a plan once; raise ``UserError`` for what cannot be had."""
         for setting in {cell.setting.key: cell.setting for cell in plan.cells}.values():
-            self.images(setting)
-            self.classifier(setting)
+            with self.profile.phase("load"):
+                self.images(setting)
+                self.classifier(setting)
 
     def _needs(self, unit: Unit) -> list[tuple[Hashable, ...]]:
         setting = setting_of(unit)
@@ -176,7 +180,8 @@ class Workbench:
     def _load_defense(self, setting: Setting, spec: Spec) -> Defense | str:
         try:
             dataset = self._dataset(setting)
-            return load_defense(spec, dataset, setting.classifier, self.device, self.folders)[0]
+            with self.profile.phase("load"):
+                return load_defense(spec, dataset, setting.classifier, self.device, self.folders)[0]
         except UserError:
             raise
         except FAULTS as error:
@@ -189,7 +194,9 @@ class Workbench:
             judge = self.judge(setting, judged)
             with progress.task(text, len(y) * judged.passes) as advance:
                 verdicts = judge.judge(x, y, advance).verdicts
-            return OnClean(verdicts, contract.probe(judge, x))
+            with self.profile.phase("probe"):
+                kept = contract.probe(judge, x)
+            return OnClean(verdicts, kept)
         except CannotBeJudgedError as error:
             return str(error)
         except UserError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -53,6 +54,7 @@ class Standing:
         return self.claimed.value - self.robust.value if self.claimed and self.robust else None
 
 
+@lru_cache(maxsize=10_000)
 def accuracy(result: Result | None) -> Estimate | None:
     """Return the share of images classified right: under the result's attack, or clean where it has none.
 
@@ -84,7 +86,9 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
     chosen = np.stack([_shares(verdicts, verdicts.chosen, n) for verdicts in candidates])
     reported = np.stack([_shares(verdicts, verdicts.reported, n) for verdicts in candidates])
     # Where draws leave several candidates level, the one that is stronger over all its images is taken.
-    by_strength = np.ma.masked_invalid(chosen).mean(axis=1).filled(np.inf).argsort(kind="stable")
+    judged = np.isfinite(chosen)
+    left = np.where(judged, chosen, 0).sum(axis=1) / np.maximum(judged.sum(axis=1), 1)
+    by_strength = np.where(judged.any(axis=1), left, np.inf).argsort(kind="stable")
     worst = by_strength[chosen[by_strength].argmin(axis=0)]
     means: NDArray[np.float64] = reported[worst, np.arange(n)]
     return means
@@ -106,6 +110,7 @@ def robust_accuracy(row: Row, columns: Sequence[Column]) -> Estimate | None:
     return None if means is None else estimate(means)
 
 
+@lru_cache(maxsize=10_000)
 def standing(board: Board, row: Row, eps: float) -> Standing:
     """Return what a row is worth at ``eps``, on the images that all of its figures share."""
     clean = row.clean.means if row.clean is not None and row.clean.ok else None

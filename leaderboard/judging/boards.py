@@ -45,7 +45,7 @@ class Column:
         return self.attack.partition("[")[0]
 
 
-@dataclass
+@dataclass(eq=False)
 class Row:
     """One defense's results on a board: ``layout`` fills it, and nothing is added afterwards."""
 
@@ -79,7 +79,7 @@ class Row:
         return max(known, key=lambda r: (r.ok, r.kind == "accuracy", r.created))
 
 
-@dataclass
+@dataclass(eq=False)
 class Board:
     """All defenses in front of one classifier on one dataset, attacked with one seed under one protocol."""
 

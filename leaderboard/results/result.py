@@ -27,7 +27,7 @@ COPIED = (
 """Fields that are stored as they are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """One cell: what was asked (``identity``), what came out, and what it was computed with."""
 

@@ -38,6 +38,7 @@ class Store:
         self.adversarial = root / "adversarial"
         self._commands = root / "commands.txt"
         self.writing = False
+        self._known: dict[Path, tuple[tuple[int, ...], Result]] = {}
         self.set_aside: list[tuple[Path, str]] = []
         """Files that could not be read in this process, and why."""
 
@@ -146,8 +147,16 @@ class Store:
             self.set_aside.append((path, reason))
 
     def _read(self, path: Path) -> Result | None:
+        """Read a result, or remember it from the last time, if its file has not changed."""
+        status = path.stat()
+        state = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known = self._known.get(path)
+        if known is not None and known[0] == state:
+            return known[1]
         try:
-            return Result.loads(path.read_text(encoding="utf-8"))
+            result = Result.loads(path.read_text(encoding="utf-8"))
+            self._known[path] = state, result
+            return result
         except (ResultError, UnicodeDecodeError) as error:
             self.put_aside(path, str(error))
             return None

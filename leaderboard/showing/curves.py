@@ -19,6 +19,8 @@ from purification_bench.leaderboard.showing.pictures import Picture, save_png, w
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 """Told apart with any colour vision (after Okabe and Ito)."""
 MARKERS = "osD^vP*X"
+MOST_ROWS = 2 * len(PALETTE)
+"""Defenses that are drawn attack by attack; of more, those that most is claimed for."""
 GAP_PANELS = 4
 """Panels in a row of the picture of gaps."""
 CLAIMED = "claimed: the attacker does not know the purifier"
@@ -55,14 +57,15 @@ def curves(board: Board, folder: Path, stem: str) -> Path | None:
 def draw_curves(board: Board) -> Figure | None:
     """Draw gray-box accuracy against eps: one panel an attack, with as many defenses as can be told apart.
 
-    More defenses are drawn below, in panels of their own. None where no attack of the board has a size to draw against.
+    More defenses are drawn below, in panels of their own, up to ``MOST_ROWS``. None where no attack of the board has a
+    size to draw against.
     """
     attacks = [
         attack for attack, threat in board.attacks if threat.is_baseline and board.sizes(attack)[0].norm == "linf"
     ]
     if not attacks:
         return None
-    groups, names = _groups(list(board.rows.values())), of_board(board)
+    groups, names = _groups(_most_claimed(board)), of_board(board)
     legend = 0.6 + 0.09 * max(map(len, names.values()))
     width, height = 0.7 + 2.5 * len(attacks) + legend, 0.9 + 2.1 * len(groups)
     figure = Picture(figsize=(width, height))  # laid out by hand, in inches: an engine draws everything once more
@@ -81,6 +84,17 @@ def draw_curves(board: Board) -> Figure | None:
         figure.legend(*beside[0].get_legend_handles_labels(), loc="center left", bbox_to_anchor=corner, frameon=False)
     figure.suptitle(f"{board.title}: accuracy under attackers who do not know the purifier", fontsize=10)
     return figure
+
+
+def _most_claimed(board: Board) -> list[Row]:
+    """Return the rows that are drawn, in the board's order."""
+    rows = list(board.rows.values())
+    if len(rows) <= MOST_ROWS:
+        return rows
+    claimed = {row.defense: standing(board, row, board.mark).claimed for row in rows}
+    order = sorted(rows, key=lambda row: -each.value if (each := claimed[row.defense]) else 0.0)
+    drawn = {row.defense for row in order[:MOST_ROWS]}
+    return [row for row in rows if row.defense in drawn]
 
 
 def _groups(rows: list[Row]) -> list[list[Row]]:

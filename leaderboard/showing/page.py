@@ -10,7 +10,7 @@ from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.result import STANDARD, Result, place
 from purification_bench.leaderboard.results.store import Store, file_stem
 from purification_bench.leaderboard.showing import markdown, page_parts
-from purification_bench.leaderboard.showing.curves import curves, gaps
+from purification_bench.leaderboard.showing.curves import MOST_ROWS, curves, gaps
 from purification_bench.leaderboard.showing.gallery import MOST_DEFENSES, gallery
 from purification_bench.leaderboard.showing.page_boards import Picture, Section
 from purification_bench.leaderboard.showing.tables import standings
@@ -22,8 +22,8 @@ GAPS = (
     "dotted line is the size at which rows are compared."
 )
 CURVES = (
-    "Accuracy under attackers who do not know the purifier, attack by attack. Others leave less. The dotted line is "
-    "the size at which rows are compared."
+    f"Accuracy under attackers who do not know the purifier, attack by attack, of at most {MOST_ROWS} defenses. Others "
+    "leave less. The dotted line is the size at which rows are compared."
 )
 GALLERY = (
     f"What the purifiers (at most {MOST_DEFENSES}) make of the first images under an attack that does not know them, "

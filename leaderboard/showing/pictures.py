@@ -98,5 +98,5 @@ def save_png(figure: Figure, path: Path, *, dpi: int, bbox_inches: str | None = 
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dpi, bbox_inches=bbox_inches, pil_kwargs={"compress_level": 1})
-    Image.open(drawn).convert("RGB").quantize(dither=Image.Dither.NONE).save(path)
+    Image.open(drawn).convert("RGB").quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path)
     return path

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from purification_bench.benchmark.run.compute import compute
 from purification_bench.benchmark.run.made import Made
 from purification_bench.benchmark.run.progress import Progress
-from purification_bench.benchmark.run.units import Unit
+from purification_bench.benchmark.run.units import Unit, named
 from purification_bench.benchmark.run.workbench import Workbench
 from purification_bench.leaderboard.results.store import Store
 
@@ -28,5 +28,6 @@ class LocalExecutor:
         """Yield what each unit gives; what no later unit needs is dropped after it."""
         self.workbench.expect(units)
         for unit in units:
-            yield from compute(unit, self.workbench, self.store, self.progress, anew=self.anew)
+            with self.workbench.profile.unit(named(unit)):
+                yield from compute(unit, self.workbench, self.store, self.progress, anew=self.anew)
             self.workbench.done(unit)
