@@ -6,13 +6,22 @@ BIN := $(VENV)/bin
 # Two files of tests at a time, each on one thread; a file stays whole, so that what its tests share is made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: bench test coverage costs lint audit-controls clean
+.PHONY: bench test perf gpu-check coverage costs lint audit-controls clean
 
 bench: $(VENV)/installed
 	$(BIN)/bench run
 
 test: $(VENV)/installed-test
 	$(PYTEST)
+
+# What it costs, beside the script that everybody writes: half an hour, on an idle machine. PERF_N=1000 takes ten.
+perf: $(VENV)/installed-test
+	$(BIN)/pytest tests/performance -q -p no:xdist --benchmark-enable --benchmark-json=build/measured.json
+	$(BIN)/python tests/performance/page.py build/measured.json
+
+# On a machine with a CUDA device: its tests, a small grid on both devices, timings; at most eight minutes.
+gpu-check: $(VENV)/installed-test
+	$(BIN)/python tests/performance/gpu_check.py
 
 coverage: $(VENV)/installed-test
 	$(PYTEST) --cov=purification_bench --cov-report=term:skip-covered

@@ -65,6 +65,7 @@ class DefenseFacts(Facts):
     trained: bool
     sees_classifier: bool
     inference_options: frozenset[str]
+    later_options: frozenset[str]
     training: Spec
     """What of its options its training depends on."""
 
@@ -167,6 +168,7 @@ def _defense(spec: Spec) -> DefenseFacts:
         trained=is_trained(cls),
         sees_classifier=sees_classifier(cls),
         inference_options=frozenset(cls.inference_options),
+        later_options=frozenset(cls.later_options),
         training=Spec(spec.name, options, label_of(spec.name, options, cls, cls.shown_options)),
     )
 

@@ -33,6 +33,8 @@ class Defense(nn.Module):
     """Options that training does not depend on: one set of weights serves every value of them."""
     shown_options: ClassVar[frozenset[str]] = frozenset()
     """Options that the name of a row always holds; the others show where they differ from their defaults."""
+    later_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that came after results had been published: keys hold them only where they are not None."""
     paper: ClassVar[str] = ""
     """Where it was published: authors and year, and where to find it."""
     version: ClassVar[str] = "1"

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from purification_bench.defenses.context import FitContext
-from purification_bench.defenses.defensegan import DefenseGAN, _errors
+from purification_bench.defenses.defensegan import DefenseGAN
+from purification_bench.defenses.descent import errors
 from purification_bench.defenses.errors import at_least_one, positive
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.wgan import LATENT_DIM, LEAK
@@ -57,7 +58,7 @@ class DefenseGANEncoder(DefenseGAN):
     inference_options = frozenset({"steps", "step_size", "momentum"})
     shown_options = frozenset({"steps"})
 
-    def __init__(self, *, steps: int = 5, step_size: float = 10.0, momentum: float = 0.7) -> None:
+    def __init__(self, *, steps: int = 5, step_size: float = 2.0, momentum: float = 0.7) -> None:
         at_least_one(steps=steps)
         positive(step_size=step_size)
         super().__init__(steps=steps, restarts=1, step_size=step_size, momentum=momentum, z_init=0.0)
@@ -87,15 +88,15 @@ class DefenseGANEncoder(DefenseGAN):
             total = 0.0
             for i in context.batches():
                 clean = x[i].to(context.device)
-                loss = _errors(self.decode(self.encoder(_corrupted(clean))), clean).mean()
+                loss = errors(self.decode(self.encoder(_corrupted(clean))), clean).mean()
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
-                total += float(loss) * len(i)
+                total += float(loss.detach()) * len(i)
             schedule.step()
             with context.as_stored(self), torch.no_grad():
                 rebuilt = self.decode(self.encoder(seen))
-            error = float(_errors(rebuilt, held_out).mean())
+            error = float(errors(rebuilt, held_out).mean())
             context.show(torch.cat([seen[:32], rebuilt[:32]]))
             context.report(-error, rebuilt_mse=error, training_mse=total / len(x))
 

@@ -6,11 +6,14 @@ import csv
 
 import pytest
 import torch
+from conftest import shipped_or_untrained
 from make_training import make_training
 from safetensors.torch import load_file
 
 from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.facts import of_defense
 from purification_bench.benchmark.registries import DATASETS, DEFENSES
+from purification_bench.benchmark.run.identity import identity
 from purification_bench.defenses import defensegan
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.wgan import LATENT_DIM, Critic, Generator
@@ -88,6 +91,81 @@ def test_purifying_leaves_the_weights_alone(mnist):
     torch.autograd.grad(purify(defense, x).sum(), x)
     assert all(torch.equal(value, before[name]) for name, value in defense.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in defense.parameters())
+
+
+def test_halving_drops_the_worse_half_of_the_restarts_on_the_way(mnist):
+    """Of four restarts two go on after five steps, and one after ten: the one that the plain loop would keep."""
+    x = mnist[0].x[:6]
+    whole, halved = make(steps=15, restarts=4), make(steps=15, restarts=4, halve_every=5)
+    seen = []
+    halved.generator.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    purified = purify(halved, x)
+    assert seen[::5][:1] == [24] and {24, 12, 6} == set(seen)
+    assert seen.count(24) == 6 and seen.count(12) == 6
+    early = make(steps=15, restarts=4)
+    torch.manual_seed(0)
+    starts = torch.randn(6, 4, LATENT_DIM)
+    kept = purify(whole, x)
+    same = (purified - kept).abs().amax(dim=(1, 2, 3)) < 1e-3
+    assert same.any()
+    for i in (~same).nonzero()[:, 0].tolist():
+        ends = [early._project(x[i : i + 1], starts[i : i + 1, r : r + 1])[0] for r in range(4)]
+        assert min(float((end - purified[i]).abs().max()) for end in ends) < 1e-3
+
+
+def test_halving_of_one_restart_changes_nothing(mnist):
+    x = mnist[0].x[:3]
+    assert torch.equal(purify(make(steps=4, restarts=1, halve_every=1), x), purify(make(steps=4, restarts=1), x))
+
+
+def test_an_option_that_came_later_is_in_keys_only_where_it_is_used():
+    plain, used = (of_defense(f"defensegan{options}") for options in ("", "[halve_every=5]"))
+    assert "halve_every" not in identity(plain, None)["options"]
+    assert identity(used, None)["options"]["halve_every"] == 5
+
+
+@pytest.fixture
+def started():
+    """The shipped generator with its encoder."""
+    return shipped_or_untrained("defensegan_encoder")
+
+
+def test_the_encoder_starts_one_descent_in_the_right_valley(started, mnist):
+    x = mnist[0].x[:16]
+    first = started.decode(started.starts(x)[:, 0]).detach()
+    assert started.starts(x).shape == (16, 1, LATENT_DIM)
+    assert float((first - x).square().mean()) < 0.03
+    assert float((started.purify(x) - x).square().mean()) < float((first - x).square().mean())
+    assert torch.equal(started.purify(x), started.purify(x))
+
+
+def test_the_gradient_goes_through_descent_and_encoder(mnist):
+    """Against differences: a step along the gradient changes the loss by what it says."""
+    torch.manual_seed(0)
+    defense = DEFENSES.create("defensegan_encoder[steps=3]")
+    defense.build(SHAPE, 10)
+    defense.eval().double()
+    x, weight = mnist[0].x[:1].double().requires_grad_(), torch.randn(1, *SHAPE).double()
+    (gradient,) = torch.autograd.grad((defense.purify(x) * weight).sum(), x)
+    direction = torch.randn(1, *SHAPE).double()
+    h = 1e-5
+    with torch.no_grad():
+        ahead, behind = ((defense.purify(x + sign * h * direction) * weight).sum() for sign in (1, -1))
+    assert float((gradient * direction).sum()) == pytest.approx(float(ahead - behind) / (2 * h), rel=1e-3)
+
+
+def test_the_encoder_is_trained_on_the_generator_that_there_is(mnist):
+    images, classifier = mnist
+    training = make_training((Images(images.x[:32], images.y[:32]), classifier), epochs=2)
+    training._trained = shipped_or_untrained
+    torch.manual_seed(0)
+    defense = DEFENSES.create("defensegan_encoder")
+    defense.build(SHAPE, 10)
+    before = {name: value.clone() for name, value in defense.encoder.state_dict().items()}
+    defense.fit(training)
+    shipped = shipped_or_untrained("defensegan").generator.state_dict()
+    assert all(torch.equal(value, shipped[name]) for name, value in defense.generator.state_dict().items())
+    assert any(not torch.equal(value, before[name]) for name, value in defense.encoder.state_dict().items())
 
 
 def test_more_restarts_or_steps_come_nearer(mnist):

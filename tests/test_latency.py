@@ -40,6 +40,12 @@ def test_every_part_is_timed_as_often(measured):
         assert {part["calls"] for part in timed["single"].values()} == {30}
 
 
+def test_a_machine_that_slows_down_is_told_of():
+    steady, slowing = (latency._percentiles(seconds)["spread"] for seconds in ([0.01] * 40, [0.01] * 20 + [0.02] * 20))
+    assert steady == 0
+    assert slowing > 0.5
+
+
 def test_the_purifiers_time_is_the_purifiers(measured):
     slow, none = measured["slow"]["single"], measured["none"]["single"]
     assert slow["purifier"]["p50_ms"] >= 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.leaderboard.results.atomic import replacing
 from purification_bench.leaderboard.results.store import Store
 
+MOST_BYTES = int(float(os.environ.get("BENCH_ADVERSARIAL_GIB", "4")) * 2**30)
+"""What the sets of one store may take on disk."""
 POOL = 500
 """Images that an attack goes on with together, while it leaves alone those that are broken."""
 
@@ -137,6 +140,21 @@ def write(store: Store, made: AdversarialSet) -> None:
     facts = {"sha256": made.sha256, "probes": made.probes, "seconds": made.seconds, "attack": made.attack}
     with replacing(_path(store, made.key)) as partial:
         save_file({"x_adv": made.x_adv}, partial, metadata={"facts": json.dumps(facts)})
+    trim(store, MOST_BYTES)
+
+
+def trim(store: Store, most_bytes: int) -> None:
+    """Delete the sets that were longest unused, so that all together take at most so many bytes.
+
+    What is missing is made again where it is needed.
+    """
+    files = {path: path.stat() for path in store.adversarial.glob("*.safetensors")}
+    over = sum(status.st_size for status in files.values()) - most_bytes
+    for path, status in sorted(files.items(), key=lambda file: file[1].st_mtime):
+        if over <= 0:
+            break
+        path.unlink(missing_ok=True)
+        over -= status.st_size
 
 
 def read(store: Store, key: str) -> AdversarialSet | None:
@@ -149,6 +167,7 @@ def read(store: Store, key: str) -> AdversarialSet | None:
             facts, x_adv = json.loads(stored.metadata()["facts"]), stored.get_tensor("x_adv")
         if pixels_digest(x_adv) != facts["sha256"]:
             raise ValueError("its pixels do not have the digest it states")
+        path.touch()  # used
         return AdversarialSet(key, facts["sha256"], x_adv, facts["probes"], facts["seconds"])
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         store.put_aside(path, str(error))

@@ -26,10 +26,11 @@ def dataset_identity(dataset: DatasetFacts) -> dict[str, Any]:
 
 def identity(model: ClassifierFacts | DefenseFacts, weights: Weights | None) -> dict[str, Any]:
     """Return what a key holds of a classifier or a defense."""
+    unset = {name for name in getattr(model, "later_options", ()) if model.spec.options.get(name) is None}
     return {
         "name": model.spec.name,
         "label": model.spec.label,
-        "options": dict(model.spec.options),
+        "options": {name: value for name, value in model.spec.options.items() if name not in unset},
         "version": model.version,
         "source": model.source,
         "weights": weights.sha256 if weights else None,

@@ -48,7 +48,8 @@ def measure(
 ) -> dict[str, dict[str, Any]]:
     """Time each defense before ``classifier``, their calls interleaved, so that drift of the machine hits all alike.
 
-    Returns for each label: ``single`` (purifier, classifier, end to end: p50, p90, calls, in milliseconds), ``offline``
+    Returns for each label: ``single`` (purifier, classifier, end to end: p50, p90, in milliseconds, calls, and by how
+    much of the median those of the first and of the second half of the calls differ, ``spread``), ``offline``
     (images/s at ``batch``), and the peak memory in MiB (of the device's tensors on CUDA; else of the process).
     """
     pipelines = {label: DefendedClassifier(classifier, defense) for label, defense in defenses.items()}
@@ -122,7 +123,9 @@ def _seconds(call: Callable[[Tensor], Any], x: Tensor, device: torch.device) -> 
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:
     milliseconds = 1000 * np.asarray(seconds)
-    found = {"p50_ms": float(np.percentile(milliseconds, 50)), "p90_ms": float(np.percentile(milliseconds, 90))}
+    p50, p90 = (float(np.percentile(milliseconds, q)) for q in (50, 90))
+    halves = [float(np.median(half)) for half in np.array_split(milliseconds, 2) if len(half)]
+    found = {"p50_ms": p50, "p90_ms": p90, "spread": (max(halves) - min(halves)) / p50}
     if len(seconds) >= P99_FROM:
         found["p99_ms"] = float(np.percentile(milliseconds, 99))
     return {**found, "calls": len(seconds)}

@@ -118,6 +118,7 @@ class Timing(msgspec.Struct):
     p50_ms: float
     p90_ms: float
     calls: Count
+    spread: float | None = None
 
 
 class Single(msgspec.Struct):

@@ -15,12 +15,17 @@ from purification_bench.leaderboard.showing.values import (
     Missing,
     Number,
     Quantiles,
+    Text,
     Value,
     known,
     text,
 )
 
 NOTE = "Batch 1 after warm-up, defenses interleaved; compare only rows of one device. Peak: the process's on a CPU."
+
+
+UNSTEADY = 0.1
+"""Difference between the medians of two halves of the calls, as a share of the whole's, from which on it is told."""
 
 
 def latency(board: Board) -> Table | None:
@@ -32,7 +37,18 @@ def latency(board: Board) -> Table | None:
         *figures("purifier p50 / p90 ms", "end to end p50 / p90 ms", "calls", "images/s", "batch", "peak MiB"),
         *words("device"),
     ]
-    return Table("Latency", headings, rows, text(NOTE)) if rows else None
+    return Table("Latency", headings, rows, text(NOTE), _unsteady(board)) if rows else None
+
+
+def _unsteady(board: Board) -> list[Text]:
+    """Say which rows were not timed well: run again, they may say something else."""
+    said = []
+    for row in board.rows.values():
+        timed = row.latency.latency if row.latency else None
+        spread = timed["single"]["end_to_end"].get("spread") if timed else None
+        if spread is not None and spread > UNSTEADY:
+            said.append(text(row_name(board, row), f": two halves of its calls differ by {100 * spread:.0f} %."))
+    return said
 
 
 def _costs(result: Result, timed: Mapping[str, Any]) -> list[Value]:

@@ -1,0 +1,88 @@
+"""The page of what was measured: ``python tests/performance/page.py MEASURED.json`` (``make perf`` does it)."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from purification_bench.benchmark.environment import describe
+
+FOLDER = Path(__file__).resolve().parents[2] / "leaderboard" / "performance"
+ABOUT = """# What it costs
+
+Times of one run of `make perf` on one idle machine, side by side: the median of the rounds named. `script` is what
+everybody writes (a fresh attack for every defense, attack and size), `port` is Defense-GAN as its public ports go,
+restart by restart. Both sides give the same results; the tests assert it.
+"""
+GROWTH = "growth"
+
+
+def groups(measured: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Sort measurements by group, in the order in which they were made."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in measured["benchmarks"]:
+        times = each["stats"]["data"]
+        row = {"side": each["extra_info"]["side"], "n": each["extra_info"]["n"], "rounds": len(times)}
+        row |= {"median": statistics.median(times), "least": min(times), "most": max(times)}
+        row |= {
+            name: each["extra_info"][name] for name in ("robust", "error", "peak_mib") if name in each["extra_info"]
+        }
+        found.setdefault(each["group"], []).append(row)
+    return found
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Write one group as a table, each against its first row."""
+    extra = {"robust": "robust (%)", "error": "squared error", "peak_mib": "peak (MiB)"}
+    there = [name for name in extra if any(name in row for row in rows)]
+    titles = ["", "n", "median (s)", "range (s)", "rounds", "times as fast", *(extra[name] for name in there)]
+    lines = ["| " + " | ".join(titles) + " |", "|:--|" + "--:|" * (len(titles) - 1)]
+    for row in rows:
+        figures = [f"{100 * row[n]:.1f}" if n == "robust" else f"{row[n]:.4g}" if n in row else "" for n in there]
+        cells = [row["side"], f"{row['n']:,}", f"{row['median']:.3g}", f"{row['least']:.3g} to {row['most']:.3g}"]
+        cells += [str(row["rounds"]), f"{rows[0]['median'] / row['median']:.1f}", *figures]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def drawn(name: str, rows: list[dict[str, Any]], number: int) -> str:
+    """Draw how a group grows; return the picture's place."""
+    figure = Figure(figsize=(4.2, 2.8), layout="constrained")
+    panel = figure.subplots()
+    panel.loglog([row["n"] for row in rows], [row["median"] for row in rows], "o-", color="#0072B2")
+    first = rows[0]
+    panel.loglog(
+        [row["n"] for row in rows], [first["median"] * row["n"] / first["n"] for row in rows], ":", color="0.5"
+    )
+    panel.set_title(name.partition(": ")[2], fontsize=9)
+    panel.set_ylabel("s (dotted: in proportion)", fontsize=8)
+    place = FOLDER / "figures" / f"growth-{number}.png"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(place, dpi=110)
+    return f"figures/{place.name}"
+
+
+def main(file: Path) -> None:
+    """Write the page and its pictures."""
+    found = groups(json.loads(file.read_text(encoding="utf-8")))
+    machine = describe("cpu")
+    parts = [ABOUT, f"On {machine['device_name']}, {machine['threads']} threads, torch {machine['versions']['torch']}."]
+    for number, (name, rows) in enumerate(found.items()):
+        parts.append(f"## {name[0].upper()}{name[1:]}")
+        if name.startswith(GROWTH) and len(rows) > 2:
+            parts.append(f"![{name}]({drawn(name, rows, number)})")
+        parts.append(table(rows))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    notes = FOLDER / "notes.md"
+    if notes.is_file():
+        parts.append(notes.read_text(encoding="utf-8").strip())
+    (FOLDER / "README.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
