@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.expectation import Tied, shares_draws
 
-EVERY = 2
-"""Steps between two looks at which images are broken."""
+LOOKS = 10
+"""How often an attack looks which images are broken: after a tenth of its steps, but not after each single one."""
 
 Broken = Callable[[Tensor, Tensor], Tensor]
 """Says of x_adv ``(N, C, H, W)`` with labels ``(N,)`` which images are broken for good, ``(N,)``."""
@@ -52,11 +52,12 @@ class Pursuit:
         """Return x_adv for images ``(N, C, H, W)`` in [0, 1], each as it was when it was first seen to be broken."""
         x_adv, left = start.clone(), torch.arange(len(x), device=x.device)
         apart = self.samples > 1 and shares_draws(self.model, x[: self.batch])
+        every = max(2, steps // LOOKS)
         for step in range(1, steps + 1):
             parts = zip(x_adv[left].split(self.batch), y[left].split(self.batch), strict=True)
             moved = x_adv[left] + step_size * torch.cat([self._gradient(*part, apart) for part in parts]).sign()
             x_adv[left] = (x[left] + (moved - x[left]).clamp(-eps, eps)).clamp(0, 1)
-            if step % EVERY == 0 and step < steps:
+            if step % every == 0 and step < steps:
                 left = left[~self.broken(x_adv[left], y[left])]
                 if not len(left):
                     break

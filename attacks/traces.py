@@ -22,11 +22,16 @@ class AttackProbe:
     broken: int = 0
     largest_distance: float = 0.0
 
-    def add(self, model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, norm: str) -> None:
-        """Add a batch: cross-entropy before and after, how often it rose, how often the label changed."""
+    def add(
+        self, model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor, norm: str, clean: Tensor | None = None
+    ) -> None:
+        """Add a batch: cross-entropy before and after, how often it rose, how often the label changed.
+
+        ``clean`` holds the model's logits of x where they are known.
+        """
         with torch.no_grad(), eval_mode(model):
             logits = model(x_adv)
-            before = F.cross_entropy(model(x), y, reduction="none")
+            before = F.cross_entropy(model(x) if clean is None else clean, y, reduction="none")
             after = F.cross_entropy(logits, y, reduction="none")
         self.images += len(y)
         self.objective_before += float(before.sum())

@@ -93,9 +93,10 @@ class Assault:
             seeds = [self._seed(eps, start) for eps in sizes]
             box = PROTOCOLS[self.setting.protocol].box
             made = guard.run(self.attack, model, x, y, sizes, seeds, samples, box)
+            clean = self._clean_logits(x) if len(sizes) > 1 else None
             for x_adv, seed, probe, part in zip(made, seeds, probes, parts, strict=True):
                 with seeded(seed, self.device):
-                    probe.add(self.victim.model, x, x_adv, y, self.attack.norm)
+                    probe.add(self.victim.model, x, x_adv, y, self.attack.norm, clean)
                 part.append(x_adv.cpu())
             self.advance(len(y))
         seconds = (time.perf_counter() - begun) / len(sizes)
@@ -103,6 +104,13 @@ class Assault:
         return [
             (torch.cat(part), {**probe.to_json(), **asked}, seconds) for part, probe in zip(parts, probes, strict=True)
         ]
+
+    @torch.no_grad()
+    def _clean_logits(self, x: Tensor) -> Tensor:
+        """Return the logits of images, which sizes share where they share a piece of work."""
+        with guard.eval_mode(self.victim.model):
+            logits: Tensor = self.victim.model(x)
+        return logits
 
     def pursue(self, eps: float, broken: Broken, start: Tensor | None) -> tuple[Tensor, dict[str, float], float]:
         """Attack, leaving alone what is broken; return pixels, probes and seconds as ``run`` does for one size."""

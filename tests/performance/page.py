@@ -1,4 +1,4 @@
-"""The page of what was measured: ``python tests/performance/page.py MEASURED.json`` (``make perf`` does it)."""
+"""The page of what was measured: ``python tests/performance/page.py MEASURED.json...`` (``make perf`` does it)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Times of one run of `make perf` on one idle machine, side by side: the median of
 everybody writes (a fresh attack for every defense, attack and size), `port` is Defense-GAN as its public ports go,
 restart by restart. Both sides give the same results; the tests assert it.
 """
-GROWTH = "growth"
+GROWTH, HARNESS = "growth", "the harness"
 
 
 def groups(measured: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -36,18 +36,28 @@ def groups(measured: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Write one group as a table, each against its first row."""
-    extra = {"robust": "robust (%)", "error": "squared error", "peak_mib": "peak (MiB)"}
-    there = [name for name in extra if any(name in row for row in rows)]
-    titles = ["", "n", "median (s)", "range (s)", "rounds", "times as fast", *(extra[name] for name in there)]
+EXTRA = {"robust": "robust (%)", "error": "squared error", "peak_mib": "peak (MiB)"}
+"""What some measurements hold besides, and its column's title."""
+
+
+def table(rows: list[dict[str, Any]], *, grows: bool) -> str:
+    """Write one group as a table: each row against the first, or, of what ``grows``, the time of one."""
+    there = [name for name in EXTRA if any(name in row for row in rows)]
+    last = "ms each" if grows else "times as fast"
+    titles = ["", "n", "median (s)", "range (s)", "rounds", last, *(EXTRA[name] for name in there)]
     lines = ["| " + " | ".join(titles) + " |", "|:--|" + "--:|" * (len(titles) - 1)]
     for row in rows:
-        figures = [f"{100 * row[n]:.1f}" if n == "robust" else f"{row[n]:.4g}" if n in row else "" for n in there]
+        compared = 1000 * row["median"] / row["n"] if grows else rows[0]["median"] / row["median"]
         cells = [row["side"], f"{row['n']:,}", f"{row['median']:.3g}", f"{row['least']:.3g} to {row['most']:.3g}"]
-        cells += [str(row["rounds"]), f"{rows[0]['median'] / row['median']:.1f}", *figures]
+        cells += [str(row["rounds"]), f"{compared:.3g}", *(_figure(name, row) for name in there)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _figure(name: str, row: dict[str, Any]) -> str:
+    if name not in row:
+        return ""
+    return f"{100 * row[name]:.1f}" if name == "robust" else f"{row[name]:.4g}"
 
 
 def drawn(name: str, rows: list[dict[str, Any]], number: int) -> str:
@@ -67,16 +77,18 @@ def drawn(name: str, rows: list[dict[str, Any]], number: int) -> str:
     return f"figures/{place.name}"
 
 
-def main(file: Path) -> None:
+def main(files: list[Path]) -> None:
     """Write the page and its pictures."""
-    found = groups(json.loads(file.read_text(encoding="utf-8")))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        found |= groups(json.loads(file.read_text(encoding="utf-8")))
     machine = describe("cpu")
     parts = [ABOUT, f"On {machine['device_name']}, {machine['threads']} threads, torch {machine['versions']['torch']}."]
     for number, (name, rows) in enumerate(found.items()):
         parts.append(f"## {name[0].upper()}{name[1:]}")
         if name.startswith(GROWTH) and len(rows) > 2:
             parts.append(f"![{name}]({drawn(name, rows, number)})")
-        parts.append(table(rows))
+        parts.append(table(rows, grows=name.startswith((GROWTH, HARNESS))))
     FOLDER.mkdir(parents=True, exist_ok=True)
     notes = FOLDER / "notes.md"
     if notes.is_file():
@@ -85,4 +97,4 @@ def main(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(list(map(Path, sys.argv[1:])))

@@ -48,6 +48,12 @@ def test_projection(batch, steps, side, loaded, measure, outputs, benchmark):
         assert error == pytest.approx(outputs[batch, steps], rel=0.02)
 
 
+@pytest.mark.benchmark(group="the machine's limit: two 2048 x 2048 matrices multiplied, 17.2 GFLOP")
+def test_peak(measure):
+    first, second = torch.randn(2, 2048, 2048)
+    measure(lambda: first @ second, rounds=15, side="sgemm", n=1)
+
+
 @pytest.mark.benchmark(group="an image through Defense-GAN and its relatives, batch 1")
 @pytest.mark.parametrize(
     "name", ["defensegan", "defensegan[halve_every=5]", "defensegan_encoder", "puvae", "cae[latent_dim=32,noise=0.1]"]
