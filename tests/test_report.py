@@ -22,10 +22,10 @@ ATTACKS = [(name, eps) for name in ("bim", "fgsm", "noise", "pgd") for eps in (0
 
 @pytest.fixture
 def large_store(tmp_path):
-    """500 results: 20 defenses, half of them stochastic, 25 cells each, 1,000 images."""
+    """1,000 results: 40 defenses, half of them stochastic, 25 cells each, 1,000 images."""
     store = Store(tmp_path / "results")
     store.prepare()
-    for i in range(20):
+    for i in range(40):
         draws = 1 if i % 2 else 10
         bits = [(j * (i + 3)) % 7 % (draws + 1) for j in range(1000)]
         name = f"defense{i}"
@@ -39,13 +39,14 @@ LOADED = "import matplotlib.figure, msgspec, numpy, pandas, PIL.Image, scipy.spe
 """Takes a second and a half on an idle machine: what the page's libraries, and pandas, cost."""
 
 
-def test_five_hundred_results_in_three_seconds(large_store):
-    """On an idle machine; beside other tests all is slower, and so is the loading of libraries."""
-    assert len(list(large_store.cells.glob("*.json"))) == 500
-    ratios = []
-    while not ratios or (min(ratios) >= 2 and len(ratios) < 3):
-        ratios.append(_seconds(["report", str(large_store.root)]) / _seconds(["-c", LOADED]))
-    assert min(ratios) < 2
+def test_a_thousand_results_take_little_more_than_the_libraries(large_store):
+    """Of each the best of some tries: beside other tests all is slower, now the one and now the other."""
+    assert len(list(large_store.cells.glob("*.json"))) == 1000
+    page, libraries = [], []
+    while len(page) < 2 or (min(page) >= 3 * min(libraries) and len(page) < 6):
+        page.append(_seconds(["report", str(large_store.root)]))
+        libraries.append(_seconds(["-c", LOADED]))
+    assert min(page) < 3 * min(libraries)
     assert (large_store.root / "README.md").stat().st_size > 10000
 
 
