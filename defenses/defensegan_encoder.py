@@ -62,6 +62,7 @@ class DefenseGANEncoder(DefenseGAN):
         at_least_one(steps=steps)
         positive(step_size=step_size)
         super().__init__(steps=steps, restarts=1, step_size=step_size, momentum=momentum, z_init=0.0)
+        self.stochastic = False
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the generator and the encoder."""

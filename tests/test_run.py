@@ -80,7 +80,7 @@ def test_force_writes_over_nothing_of_a_later_version(run, tmp_path):
     path = min((tmp_path / "results" / "cells").glob("*.json"))
     path.write_text(later := path.read_text().replace('"schema": 4', '"schema": 5'))
     status, _, err = run("--attacks", "noise", "--force")
-    assert status == 2 and path.name in err and "schema 4" in err
+    assert status == 2 and path.name in err and "schema 5" in err
     assert path.read_text() == later
 
 

@@ -23,6 +23,9 @@ from purification_bench.leaderboard.judging.checks.evidence import attacked
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing.page_boards import Section
+from purification_bench.leaderboard.showing.tables.standings import summary
+from purification_bench.leaderboard.showing.wording import written
 
 N = 60
 MACHINE = {"device": "cpu", "device_name": "a processor", "threads": 2}
@@ -117,6 +120,15 @@ def test_what_one_attack_leaves_is_not_said_and_nothing_is_audited(grids):
     assert partial and all(accuracy(row.cells[column]) is None for column in partial)
     assert not set(partial) & set(attacked(row))
     assert verdict(board, row).startswith(("not judged: attacks passed over", "not robust"))
+
+
+def test_the_page_says_what_is_not_known(grids):
+    full, worst = (board_of(grids[which]) for which in (False, True))
+    assert "passed over" in written(summary(worst).note)
+    assert "passed over" not in written(summary(full).note)
+    page = Section(worst, {}).details
+    assert "under pgd" in page and "(Linf, whitebox)" not in page
+    assert "(Linf, whitebox)" in Section(full, {}).details
 
 
 def test_partial_results_come_back_as_they_were_stored(grids):

@@ -117,8 +117,13 @@ def _dry_run(begun: Session, store: Store) -> int:
     for line in dict.fromkeys(_described(unit.cells) for unit in attacked):
         print(line)
     console.tell_set_aside(store)
-    print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {begun.device}: {spent}.")
+    most = ", or less: what is broken is passed over" if any(_passes_over(cell) for cell in missing) else ""
+    print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {begun.device}: {spent}{most}.")
     return 0
+
+
+def _passes_over(cell: Cell) -> bool:
+    return isinstance(cell, AccuracyCell) and cell.after is not None
 
 
 def _described(cells: Sequence[AccuracyCell]) -> str:

@@ -127,7 +127,8 @@ class Section:
 
     def _accuracies(self) -> list[Table]:
         board = self.board
-        each = [accuracies.by_size(board, attack, threat) for attack, threat in board.attacks]
+        every = (accuracies.by_size(board, attack, threat) for attack, threat in board.attacks)
+        each = [table for table in every if table.rows]
         in_a_ball = self.is_ranked and any(column.norm == "linf" for column in board.columns)
         return [accuracies.worst_case(board), *each] if in_a_ball else each
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ ABOUT = """# What it costs
 
 Times of one run of `make perf` on one idle machine, side by side: the median of the rounds named. `script` is what
 everybody writes (a fresh attack for every defense, attack and size), `port` is Defense-GAN as its public ports go,
-restart by restart. Both sides give the same results; the tests assert it.
+restart by restart. Script or port and `bench` give the same results, which is asserted; dropping restarts, or passing
+over broken images, gives others, which are told.
 """
 GROWTH, HARNESS = "growth", "the harness"
 
@@ -83,7 +85,7 @@ def main(files: list[Path]) -> None:
     for file in files:
         found |= groups(json.loads(file.read_text(encoding="utf-8")))
     machine = describe("cpu")
-    parts = [ABOUT, f"On {machine['device_name']}, {machine['threads']} threads, torch {machine['versions']['torch']}."]
+    parts = [ABOUT, f"On {machine['device_name']}, {os.cpu_count()} cores, torch {machine['versions']['torch']}."]
     for number, (name, rows) in enumerate(found.items()):
         parts.append(f"## {name[0].upper()}{name[1:]}")
         if name.startswith(GROWTH) and len(rows) > 2:

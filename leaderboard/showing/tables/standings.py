@@ -68,8 +68,19 @@ def summary(board: Board) -> Table:
     return Table(f"{board.title}, at {in_words(board.mark)} (%)", headings, rows, _outcome(board))
 
 
+PASSED_OVER = (
+    " Attacks passed over images that others had broken (--worst-case): robust holds all of them, but what each leaves "
+    "by itself is not known, nor what most checks would find."
+)
+
+
 def _outcome(board: Board) -> Text:
-    """Say in a sentence which defenses a board shows to withstand attacks."""
+    """Say in a sentence which defenses a board shows to withstand attacks, and in another what is not known."""
+    partial = any(result.partial for row in board.rows.values() for result in row.cells.values())
+    return text(*_withstand(board).parts, PASSED_OVER) if partial else _withstand(board)
+
+
+def _withstand(board: Board) -> Text:
     if not board.adaptive:
         return text("No defense here was attacked by somebody who knows it: nothing is said of what it withstands.")
     stand = [row_name(board, row) for rank, row in ranked(board) if rank is not None]
