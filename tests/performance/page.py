@@ -16,7 +16,8 @@ from purification_bench.benchmark.environment import describe
 FOLDER = Path(__file__).resolve().parents[2] / "leaderboard" / "performance"
 ABOUT = """# What it costs
 
-Times of one run of `make perf` on one idle machine, side by side: the median of the rounds named. `script` is what
+Times of `make perf`, or of its parts one after another, on one idle machine: the median of the rounds named, each
+comparison side by side. With few rounds, and on a virtual machine, a figure may be off by a fifth. `script` is what
 everybody writes (a fresh attack for every defense, attack and size), `port` is Defense-GAN as its public ports go,
 restart by restart. Script or port and `bench` give the same results, which is asserted; dropping restarts, or passing
 over broken images, gives others, which are told.
