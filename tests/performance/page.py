@@ -72,6 +72,10 @@ def drawn(name: str, rows: list[dict[str, Any]], number: int) -> str:
     panel.loglog(
         [row["n"] for row in rows], [first["median"] * row["n"] / first["n"] for row in rows], ":", color="0.5"
     )
+    panel.minorticks_off()
+    panel.set_xticks([row["n"] for row in rows], [f"{row['n']:,}" for row in rows])
+    medians = [row["median"] for row in rows]
+    panel.set_yticks(medians, [f"{median:.2g}" for median in medians])
     panel.set_title(name.partition(": ")[2], fontsize=9)
     panel.set_ylabel("s (dotted: in proportion)", fontsize=8)
     place = FOLDER / "figures" / f"growth-{number}.png"
