@@ -48,6 +48,15 @@ def test_the_longest_unused_go_first(store):
     assert kept(store) == set()
 
 
+@pytest.mark.parametrize("said", ["much", "-1", "nan", "inf"])
+def test_what_is_no_size_is_refused_before_anything_is_computed(said, bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_ADVERSARIAL_GIB", said)
+    status, _, err = bench(*RUN, *FGSM, "--out", tmp_path)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "BENCH_ADVERSARIAL_GIB" in err and repr(said) in err
+    assert not list((tmp_path / "cells").glob("*.json"))
+
+
 def test_a_set_that_is_gone_is_made_again_to_the_same_numbers(bench, tmp_path):
     assert bench(*RUN, *FGSM, "--out", tmp_path)[0] == 0
     sets = {path.name: path.read_bytes() for path in (tmp_path / "adversarial").iterdir()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,11 +27,12 @@ from purification_bench.attacks.traces import AttackProbe
 from purification_bench.benchmark.assets.data import Images
 from purification_bench.benchmark.run.cells import Setting
 from purification_bench.benchmark.seeds import keyed_seed
+from purification_bench.defenses.errors import UserError
 from purification_bench.leaderboard.results.atomic import replacing
 from purification_bench.leaderboard.results.store import Store
 
-MOST_BYTES = int(float(os.environ.get("BENCH_ADVERSARIAL_GIB", "4")) * 2**30)
-"""What the sets of one store may take on disk."""
+MOST_GIB = "BENCH_ADVERSARIAL_GIB", "4"
+"""What says how much the sets of one store may take on disk, and what it is where nothing is said."""
 POOL = 500
 """Images that an attack goes on with together, while it leaves alone those that are broken."""
 
@@ -148,7 +150,19 @@ def write(store: Store, made: AdversarialSet) -> None:
     facts = {"sha256": made.sha256, "probes": made.probes, "seconds": made.seconds, "attack": made.attack}
     with replacing(_path(store, made.key)) as partial:
         save_file({"x_adv": made.x_adv}, partial, metadata={"facts": json.dumps(facts)})
-    trim(store, MOST_BYTES)
+    trim(store, most_bytes())
+
+
+def most_bytes() -> int:
+    """Return what the sets of one store may take on disk; raise ``UserError`` for what is no size."""
+    said = os.environ.get(*MOST_GIB)
+    try:
+        size = float(said)
+    except ValueError:
+        size = math.nan
+    if not 0 <= size < math.inf:
+        raise UserError(f"{MOST_GIB[0]} must be a number of GiB, 0 or more, not {said!r}")
+    return int(size * 2**30)
 
 
 def trim(store: Store, most_bytes: int) -> None:

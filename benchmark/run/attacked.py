@@ -16,7 +16,6 @@ from torch import Tensor
 
 from purification_bench.attacks import planted_examples, views
 from purification_bench.attacks.base import Attack
-from purification_bench.attacks.pursuit import Confirmed
 from purification_bench.attacks.seeding import seeded
 from purification_bench.attacks.submitted import Submission, Submitted
 from purification_bench.attacks.threat import PlannedAttack
@@ -30,10 +29,10 @@ from purification_bench.benchmark.run.identity import attack_identity
 from purification_bench.benchmark.run.judge import Judge, Judgement
 from purification_bench.benchmark.run.made import CellResult, Made, result_of
 from purification_bench.benchmark.run.progress import Advance, Progress
+from purification_bench.benchmark.run.pursued import confirmed, found_smaller
 from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench
 from purification_bench.benchmark.run.worst_case import Mask, right_before
 from purification_bench.benchmark.seeds import keyed_seed
-from purification_bench.defenses.base import DefendedClassifier
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.faults import FAULTS, told
 from purification_bench.leaderboard.results.canonical import digest
@@ -45,8 +44,6 @@ GRADIENT_IMAGES = 500
 """Clean images whose gradients are probed."""
 PLANTED_IMAGES = 16
 """Images that an adversarial example is planted beside."""
-CONFIRMATIONS = 10
-"""Draws of a random defense that must all be wrong for an image to be broken for good."""
 EXAMPLES = 8
 """Images kept beside each result for the gallery."""
 
@@ -173,26 +170,9 @@ class AttackRun:
             return [(self._attacked.x, {}, 0.0) for _ in sizes]
         if self._left is None or not self._attack.pursues:
             return assault.run(sizes)
-        cell = self.cells[0]
-        defense = self.workbench.defense(self._setting, cell.defense.spec)
-        defended = DefendedClassifier(self.workbench.classifier(self._setting), defense).eval()
-        broken = Confirmed(defended, CONFIRMATIONS if cell.defense.stochastic else 1)
-        return [assault.pursue(eps, broken, self._smaller(eps)) for eps in sizes]
-
-    def _smaller(self, eps: float) -> Tensor | None:
-        """Return what the same attack found at the next smaller size, of the images that are attacked."""
-        same = [each for each in self.cells[0].after or () if self._is_this_attack(each.identity["attack"])]
-        for smaller in sorted(same, key=lambda each: -each.identity["attack"]["threat"]["eps"]):
-            result = self.store.get(smaller.identity, smaller.key) if self.store else None
-            if self.store and result is not None and result.adversarial_set is not None:
-                made = adversarial.read(self.store, result.adversarial_set["key"])
-                return None if made is None else made.x_adv[self._left]
-        return None
-
-    def _is_this_attack(self, described: Mapping[str, Any] | None) -> bool:
-        """Say whether an identity is that of this attack, of whatever size."""
-        own = self._use.describe()
-        return described is not None and all(described[part] == own[part] for part in ("label", "estimator"))
+        broken = confirmed(self.cells[0], self.workbench)
+        smaller = found_smaller(self.cells[0], self.store) if self.store else None
+        return [assault.pursue(eps, broken, None if smaller is None else smaller[self._left]) for eps in sizes]
 
     def _in_place(self, x_adv: Tensor) -> Tensor:
         """Return attacked images among the clean ones that were passed over."""

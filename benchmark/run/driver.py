@@ -25,6 +25,7 @@ def drive(
     plan: Plan, store: Store, executor: Executor, progress: Progress, profile: Profile, *, force: bool = False
 ) -> Outcome:
     """Give the units of the cells that ``store`` lacks (all with ``force``) to an executor; store what it yields."""
+    adversarial.most_bytes()  # refuses what is no size, before anything is computed
     missing = missing_cells(plan, store)  # refuses what a later version wrote: force would write it over
     cells = list(plan.cells) if force else missing
     outcome = Outcome(kept=len(plan.cells) - len(cells), profile=profile)

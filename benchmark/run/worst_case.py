@@ -1,7 +1,7 @@
 """The worst case alone: each attack that sees a defense goes on only with images that every earlier one left right.
 
-What is broken stays broken, so the headline is what the full grid would make it; what one attack leaves by itself is
-no longer known, and nothing can be audited.
+What is broken stays broken, so the headline is what the full grid would make it, or lower; what one attack leaves by
+itself is no longer known, and most checks of the audit cannot be made.
 """
 
 from __future__ import annotations

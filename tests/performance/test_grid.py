@@ -42,36 +42,26 @@ def script(loaded):
 
 def harness(folder):
     """Ask ``bench`` for the same."""
-    results = pb.run(
-        datasets="mnist",
-        classifiers="model_a",
-        defenses=[name for name in DEFENSES if name not in ("none", "binarize", "median")],
-        references=["none", "binarize", "median"],
-        attacks=["fgsm"],
-        threats="graybox",
-        eps=list(FGSM),
-        n=N,
-        draws=1,
-        latency=False,
-        out=folder,
-        progress=False,
-    )
-    again = pb.run(
-        datasets="mnist",
-        classifiers="model_a",
-        defenses=[name for name in DEFENSES if name not in ("none", "binarize", "median")],
-        references=["none", "binarize", "median"],
-        attacks=["pgd[random_start=false]"],
-        threats="graybox",
-        eps=list(PGD),
-        n=N,
-        draws=1,
-        latency=False,
-        out=folder,
-        progress=False,
-    )
-    found = [*results.results, *again.results]
+    found = [*asked("fgsm", FGSM, folder), *asked("pgd[random_start=false]", PGD, folder)]
     return {(r.defense, r.attack.partition("[")[0], r.eps): r.means for r in found if r.attack}
+
+
+def asked(attack, sizes, folder):
+    """Return the results of one attack at some sizes on all defenses."""
+    return pb.run(
+        datasets="mnist",
+        classifiers="model_a",
+        defenses=DEFENSES,
+        references=[],
+        attacks=[attack],
+        threats="graybox",
+        eps=list(sizes),
+        n=N,
+        draws=1,
+        latency=False,
+        out=folder,
+        progress=False,
+    ).results
 
 
 @pytest.mark.benchmark(group="gray-box grid")
