@@ -167,12 +167,9 @@ def _add_attacked(parser: Parser) -> None:
 def _add_grid(parser: Parser) -> None:
     """Add whether every attack meets every image."""
     grid = parser.add_mutually_exclusive_group()
-    for flag, words in (
-        ("--full-grid", "every attack meets every image, which an audit needs (the default)"),
-        ("--worst-case", "attacks pass over what earlier ones broke: the headline alone, for less"),
-    ):
-        action = grid.add_argument(flag, action="store_true", help=words)
-        parser.recorded.append((flag, action.dest))
+    grid.add_argument("--full-grid", action="store_true", help="every attack meets every image (the default)")
+    grid.add_argument("--worst-case", action="store_true", help="pass over what earlier attacks broke; no rank")
+    parser.recorded += [("--full-grid", "full_grid"), ("--worst-case", "worst_case")]
 
 
 def _add_computing(parser: Parser) -> None:
