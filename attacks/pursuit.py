@@ -1,4 +1,4 @@
-"""Signed-gradient steps that go on only with images that are not broken yet."""
+"""Signed steps that go on only with images that are not broken yet."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from purification_bench.attacks.expectation import Tied, shares_draws
+from purification_bench.attacks.steps import Steps
 
 LOOKS = 10
 """How often an attack looks which images are broken: after a tenth of its steps, but not after each single one."""
@@ -48,26 +48,37 @@ class Pursuit:
     batch: int = 250
     """Images that a gradient is taken of at once."""
 
-    def run(self, x: Tensor, y: Tensor, start: Tensor, eps: float, step_size: float, steps: int) -> Tensor:
+    def run(self, x: Tensor, y: Tensor, start: Tensor, steps: Steps) -> Tensor:
         """Return x_adv for images ``(N, C, H, W)`` in [0, 1], each as it was when it was first seen to be broken."""
-        x_adv, left = start.clone(), torch.arange(len(x), device=x.device)
+        return self.restarted(x, y, start[None], steps)
+
+    def restarted(self, x: Tensor, y: Tensor, starts: Tensor, steps: Steps) -> Tensor:
+        """Return x_adv as ``run`` does, from several ``starts`` ``(R, N, C, H, W)`` in one batch.
+
+        An image leaves with all its restarts once one of them has broken it; of one that stays, the last of the first
+        restart is returned.
+        """
+        restarts, n = len(starts), len(x)
+        x_adv, before = starts.flatten(0, 1).clone(), torch.zeros_like(starts).flatten(0, 1)
+        left, found = torch.arange(restarts * n, device=x.device), torch.arange(n, device=x.device)
         apart = self.samples > 1 and shares_draws(self.model, x[: self.batch])
-        every = max(2, steps // LOOKS)
-        for step in range(1, steps + 1):
-            parts = zip(x_adv[left].split(self.batch), y[left].split(self.batch), strict=True)
-            moved = x_adv[left] + step_size * torch.cat([self._gradient(*part, apart) for part in parts]).sign()
-            x_adv[left] = (x[left] + (moved - x[left]).clamp(-eps, eps)).clamp(0, 1)
-            if step % every == 0 and step < steps:
-                left = left[~self.broken(x_adv[left], y[left])]
+        every = max(2, len(steps.sizes) // LOOKS)
+        for number in range(len(steps.sizes)):
+            parts = zip(x_adv[left].split(self.batch), y[left % n].split(self.batch), strict=True)
+            gradient = torch.cat([self._gradient(*part, steps, apart) for part in parts])
+            before[left] = steps.direction(gradient, before[left])
+            x_adv[left] = steps.moved(number, x[left % n], x_adv[left], before[left])
+            last = number + 1 == len(steps.sizes)
+            if restarts > 1 if last else (number + 1) % every == 0:
+                broken = left[self.broken(x_adv[left], y[left % n])]
+                found[broken % n] = broken
+                left = left[~torch.isin(left % n, broken % n)]
                 if not len(left):
                     break
-        return x_adv
+        return x_adv[found]
 
-    def _gradient(self, x: Tensor, y: Tensor, apart: bool) -> Tensor:
+    def _gradient(self, x: Tensor, y: Tensor, steps: Steps, apart: bool) -> Tensor:
         model, images, labels = self.model, x, y
         if self.samples > 1:
             model, images, labels = Tied(self.model, self.samples, apart).stacked(x, y)
-        images = images.detach().requires_grad_()
-        loss = F.cross_entropy(model(images), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, images)
-        return gradient[: len(x)]
+        return steps.gradient(model, images, labels)[: len(x)]

@@ -14,6 +14,7 @@ from purification_bench.attacks.base import REACH, Attack
 from purification_bench.attacks.expectation import mean_over_copies
 from purification_bench.attacks.pursuit import Pursuit
 from purification_bench.attacks.registry import register_attack
+from purification_bench.attacks.steps import Steps
 from purification_bench.defenses.errors import UserError, at_least_one, positive
 
 
@@ -74,7 +75,8 @@ class _Iterative(TorchAttack):
 
     def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
         """Take the same steps, but none with an image that is broken."""
-        return pursuit.run(x, y, self.begin(x, eps) if start is None else start, eps, self.step_size(eps), self.steps)
+        steps = Steps(eps, (self.step_size(eps),) * self.steps)
+        return pursuit.run(x, y, self.begin(x, eps) if start is None else start, steps)
 
     def begin(self, x: Tensor, eps: float) -> Tensor:
         """Return where the steps start."""

@@ -31,6 +31,13 @@ def not_negative(**values: float) -> None:
             raise ValueError(f"{name} must not be negative, got {value:g}")
 
 
+def below_one(**shares: float) -> None:
+    """Raise ``ValueError`` for the first value outside [0, 1)."""
+    for name, value in shares.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must lie in [0, 1), not be {value:g}")
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """Return the error for a name that is not among ``valid``, with the nearest one where there is one."""
     choices = sorted(valid)

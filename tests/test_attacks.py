@@ -18,6 +18,7 @@ FAST = {
     "bim": "bim[steps=5]",
     "cw": "cw[searches=2,steps=20]",
     "pgd_restarts": "pgd_restarts[steps=3,restarts=2]",
+    "pgd_margin": "pgd_margin[steps=10]",
     "pgdl2": "pgdl2[steps=5]",
     "apgd": "apgd[steps=5]",
     "apgdt": "apgdt[steps=5,targets=2]",
@@ -25,8 +26,8 @@ FAST = {
     "spsa": "spsa[steps=2,samples=4]",
     "hopskipjump": "hopskipjump[queries=400]",
 }
-OF_THEIR_OWN = {"latent", "autoattack"}
-"""Tested elsewhere: one needs a decoder, the other is slow."""
+OF_THEIR_OWN = {"latent", "race", "autoattack"}
+"""Tested elsewhere: they need a decoder, or candidates, or are slow."""
 SHORT = [name for name in ATTACKS.names() if name not in OF_THEIR_OWN]
 LINF = [name for name in SHORT if ATTACKS.get(name).norm == "linf"]
 
