@@ -56,7 +56,11 @@ LEGEND = (
         ": the checks that are named did not come out as they should, so the attacks may have been fooled, and the "
         "number may be far too high. ",
         Term("Not robust"),
-        ": a classifier that guesses would do as well.",
+        ": a classifier that guesses would do as well. ",
+        Term("Not shown"),
+        " to be better: the interval reaches down to that. ",
+        Term("Not judged"),
+        ": an attack is missing without which the number would say nothing.",
     ),
 )
 
