@@ -15,15 +15,19 @@ from purification_bench.defenses.spec import Spec
 
 Norm = Literal["linf", "l2"]
 Knowledge = Literal["graybox", "blackbox", "whitebox"]
-Needs = Literal["gradient", "queries", "decoder", "defense", "nothing"]
-"""What an attack asks of the model: its ``gradient``, its logits (``queries``), a ``decoder``, or ``nothing``.
+Needs = Literal["gradient", "queries", "decoder", "candidates", "defense", "nothing"]
+"""What an attack asks of the model: its ``gradient``, its logits (``queries``), a ``decoder``, the ``candidates`` that
+a defense chooses among, or ``nothing``.
 
 ``defense``: the model is a ``DefendedClassifier``, and averaging over draws is the attack's own affair.
 """
-Gradient = Literal["classifier", "substitute", "surrogate", "true", "relaxation", "none", "code", "one draw", "unknown"]
+Gradient = Literal[
+    "classifier", "substitute", "surrogate", "true", "relaxation", "none", "code", "distance", "one draw", "unknown"
+]
 """Where a gradient comes from: the bare ``classifier``; a ``substitute``, another classifier; the purifier forward and
 its ``surrogate`` backward; the ``true`` one; that of the purifier's ``relaxation``; ``none``; with respect to the
-``code`` that the defense decodes; the true one of ``one draw``; ``unknown`` of images that somebody else made."""
+``code`` that the defense decodes; that of the ``distance`` by which the defense chooses; the true one of
+``one draw``; ``unknown`` of images that somebody else made."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Threat:
     required: bool = False
     """No headline goes without an attack of many steps under it, where it fits the defense."""
     asks: tuple[str, ...] = ()
-    """What a defense must declare to be attacked so: ``differentiable``, ``stochastic``, ``relaxes``, ``decodes``."""
+    """What a defense must declare to be attacked so: ``differentiable``, ``stochastic``, ``relaxes``, ``decodes``,
+    ``chooses``."""
     judged_on_view: bool = False
     """The verdict is on the view, not on the defense."""
 
@@ -112,6 +117,11 @@ THREATS: dict[str, Threat] = {
             "latent", "searches the latent code of a defense that decodes one",
             "code", "whitebox", frozenset({"decoder"}), _views("Latent"), "latent",
             asks=("decodes",),
+        ),
+        Threat(
+            "choice", "sees the images of which a defense chooses the nearest",
+            "distance", "whitebox", frozenset({"candidates"}), _views("Candidates"), "choice",
+            asks=("chooses",),
         ),
         Threat(
             "fixed-seed", "whitebox against one draw of the defense's randomness: informs only",

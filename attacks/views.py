@@ -59,6 +59,14 @@ class Latent(View):
         return self.defense.decode(z)
 
 
+class Candidates(View):
+    """The defended classifier, and the images that its defense chooses the nearest of."""
+
+    def candidates(self, x: Tensor) -> Tensor:
+        """Return, for each image, one draw of its candidates ``(N, R, C, H, W)``."""
+        return self.defense.candidates(x)
+
+
 class OneDraw(View):
     """The defended classifier with one draw of its randomness, the same in every call."""
 

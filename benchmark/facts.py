@@ -62,6 +62,7 @@ class DefenseFacts(Facts):
     paper: str
     relaxes: bool
     decodes: bool
+    chooses: bool
     trained: bool
     sees_classifier: bool
     inference_options: frozenset[str]
@@ -151,7 +152,7 @@ def _classifier(spec: Spec) -> ClassifierFacts:
 
 
 def _defense(spec: Spec) -> DefenseFacts:
-    from purification_bench.defenses.base import decodes, is_trained, relaxes, sees_classifier
+    from purification_bench.defenses.base import chooses, decodes, is_trained, relaxes, sees_classifier
 
     cls: type[Defense] = DEFENSES.get(spec.name)
     declared = _declaring(spec)
@@ -165,6 +166,7 @@ def _defense(spec: Spec) -> DefenseFacts:
         paper=str(declared.paper),
         relaxes=relaxes(cls),
         decodes=decodes(cls),
+        chooses=chooses(cls),
         trained=is_trained(cls),
         sees_classifier=sees_classifier(cls),
         inference_options=frozenset(cls.inference_options),

@@ -64,6 +64,13 @@ class Defense(nn.Module):
         """Return the images ``(N, C, H, W)`` of codes ``(N, D)``: what the attacker searches under ``latent``."""
         raise NotImplementedError(f"{type(self).__name__} has no latent code")
 
+    def candidates(self, x: Tensor) -> Tensor:
+        """Return the images ``(N, R, C, H, W)`` of which ``purify`` chooses the nearest to x, where it does so.
+
+        What is near is measured by the mean over pixels of the squared difference.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not choose the nearest of several images")
+
     def fit(self, context: FitContext) -> None:
         """Train on ``context``; a defense that defines this needs weights before it can purify."""
         raise NotImplementedError(f"{type(self).__name__} is not trained")
@@ -113,6 +120,11 @@ def is_trained(cls: type[Defense]) -> bool:
 def decodes(cls: type[Defense]) -> bool:
     """Say whether a defense class makes its images from a latent code, and says how."""
     return cls.decode is not Defense.decode and cls.encode is not Defense.encode
+
+
+def chooses(cls: type[Defense]) -> bool:
+    """Say whether a defense class chooses the nearest of several images, and says which."""
+    return cls.candidates is not Defense.candidates
 
 
 def relaxes(cls: type[Defense]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.descent import Descent, errors
-from purification_bench.defenses.errors import at_least_one, not_negative, positive
+from purification_bench.defenses.errors import at_least_one, below_one, not_negative, positive
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.wgan import LATENT_DIM, WGAN, Generator
 
@@ -65,8 +65,7 @@ class DefenseGAN(Defense):
         at_least_one(steps=steps, restarts=restarts, halve_every=halve_every)
         positive(step_size=step_size, z_radius=z_radius)
         not_negative(z_init=z_init)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1), not be {momentum:g}")
+        below_one(momentum=momentum)
         self.steps = steps
         self.restarts = restarts
         self.step_size = step_size
@@ -94,6 +93,10 @@ class DefenseGAN(Defense):
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes ``(N, 128)`` of the nearest images."""
         return torch.cat([self._descent.search(*part).code for part in self._parts(x)])
+
+    def candidates(self, x: Tensor) -> Tensor:
+        """Return the images ``(N, R, C, H, W)`` at which the restarts end."""
+        return torch.cat([self._descent.ends(*part) for part in self._parts(x)])
 
     def starts(self, x: Tensor) -> Tensor:
         """Return the codes ``(N, R, 128)`` that descents towards the images start from."""

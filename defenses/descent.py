@@ -36,6 +36,13 @@ class Descent:
         codes = _descend(self, targets, starts.flatten(0, 1))
         return _nearest(self, x, codes.unflatten(0, starts.shape[:2]))
 
+    @torch.no_grad()
+    def ends(self, x: Tensor, starts: Tensor) -> Tensor:
+        """Return the images ``(N, R, C, H, W)`` at which descents from all ``starts`` end; none is dropped."""
+        codes = _descend(self, x.detach().repeat_interleave(starts.shape[1], dim=0), starts.flatten(0, 1))
+        images: Tensor = self.decode(codes).unflatten(0, starts.shape[:2])
+        return images
+
     def unrolled(self, x: Tensor, start: Tensor) -> Tensor:
         """Return where descents from ``start`` ``(N, D)`` end; gradients go through all their steps."""
         z: Tensor = _Unrolled.apply(x, start, self)

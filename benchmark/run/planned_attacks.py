@@ -22,6 +22,7 @@ LACKS: Mapping[str, str] = {
     "differentiable": "it declares that it is not differentiable",
     "relaxes": "it has no relaxation",
     "decodes": "it decodes no latent code",
+    "chooses": "it does not choose the nearest of several images",
     "stochastic": "it is deterministic",
 }
 """What is said of a defense that does not declare what a threat asks of it."""

@@ -31,6 +31,7 @@ def judged(
         "differentiable": defense.differentiable,
         "relaxes": defense.relaxes,
         "decodes": defense.decodes,
+        "chooses": defense.chooses,
         "training_knowledge": defense.training_knowledge,
         "paper": defense.paper,
         "weights": training_of(weights),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from purification_bench.benchmark.run.cells import AccuracyCell, Cell, Earlier
 from purification_bench.leaderboard.results.store import Store
 
-ORDER = ("true", "surrogate", "relaxation", "code", "none")
+ORDER = ("distance", "true", "surrogate", "relaxation", "code", "none")
 """Gradients, the likeliest to break much first: who comes later finds less to do."""
 
 Mask = NDArray[np.bool_]

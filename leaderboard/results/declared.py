@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Needs = Literal["gradient", "queries", "decoder", "defense", "nothing"]
-"""What an attack asks of the model: its gradient, its logits, the decoder of its defense, the defense itself."""
-Gradient = Literal["classifier", "substitute", "surrogate", "true", "relaxation", "none", "code", "one draw", "unknown"]
+Needs = Literal["gradient", "queries", "decoder", "candidates", "defense", "nothing"]
+"""What an attack asks of the model: its gradient, its logits, the decoder of its defense, the candidates that its
+defense chooses among, the defense itself."""
+Gradient = Literal[
+    "classifier", "substitute", "surrogate", "true", "relaxation", "none", "code", "distance", "one draw", "unknown"
+]
 """Whose gradient an attacker follows: the bare classifier's, another classifier's, that of the defended classifier with
 a stand-in for the purifier's, the true one, that of the purifier's relaxation, none at all, that of the code a defense
-decodes, the true one under one draw of the randomness; or nobody knows."""
+decodes, that of the distance by which a defense chooses, the true one under one draw of the randomness; or nobody
+knows."""
 
 
 @dataclass(frozen=True)
