@@ -39,7 +39,7 @@ class Race(Attack):
     needs = "candidates"
     iterates = True
 
-    def __init__(self, *, steps: int = 40, temperature: float = 0.003, momentum: float = 0.75) -> None:
+    def __init__(self, *, steps: int = 40, temperature: float = 0.01, momentum: float = 0.75) -> None:
         at_least_one(steps=steps)
         positive(temperature=temperature)
         below_one(momentum=momentum)

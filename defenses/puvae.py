@@ -125,6 +125,10 @@ class PuVAE(Defense):
         """Return the images of codes and labels ``(N, latent_dim + K)``."""
         return self.reconstruct(z[:, : self.latent_dim], z[:, self.latent_dim :])
 
+    def candidates(self, x: Tensor) -> Tensor:
+        """Return the reconstructions ``(N, K, C, H, W)`` under every label."""
+        return self._candidates(x, self._scale, self.noise)[0]
+
     def relaxation(self, x: Tensor) -> Tensor:
         """Return the mean of all labels' reconstructions, the nearer the heavier: a choice with a gradient."""
         images, errors = self._candidates(x, self._scale, self.noise)
