@@ -6,13 +6,16 @@ import pytest
 import torch
 from torch import nn
 
+from purification_bench import load_defense
 from purification_bench.attacks import guard, views
 from purification_bench.attacks.race import Race
+from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.facts import of_defense
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.errors import UserError
 
+CPU = torch.device("cpu")
 CENTRES = torch.tensor([[0.2, 0.2, 0.2, 0.2], [0.2, 0.6, 0.2, 0.6], [0.9, 0.2, 0.9, 0.2]]).view(3, 1, 2, 2)
 
 
@@ -69,22 +72,20 @@ def test_it_stays_in_the_ball_and_the_box_and_repeats():
 
 
 def test_what_chooses_says_so():
-    assert of_defense("defensegan").chooses
+    assert of_defense("defensegan").chooses and of_defense("puvae").chooses
     assert not of_defense("cae").chooses
     with pytest.raises(NotImplementedError, match="Defense does not choose the nearest of several images"):
         Defense().candidates(CENTRES)
 
 
-def test_the_candidates_of_defensegan_hold_its_answer():
-    from purification_bench import load_defense
-
-    defense = load_defense("defensegan[steps=3,restarts=4]", device="cpu")
-    x = torch.rand(2, 1, 28, 28)
-    torch.manual_seed(0)
-    candidates = defense.candidates(x)
-    torch.manual_seed(0)
-    answer = defense.purify(x)
-    assert candidates.shape == (2, 4, 1, 28, 28)
+@pytest.mark.parametrize(("name", "count"), [("defensegan[steps=3,restarts=4]", 4), ("puvae", 10)])
+def test_the_nearest_candidate_is_the_answer(name, count):
+    defense, x = load_defense(name, device="cpu"), torch.rand(2, 1, 28, 28)
+    with torch.no_grad(), seeded(0, CPU):
+        candidates = defense.candidates(x)
+    with torch.no_grad(), seeded(0, CPU):
+        answer = defense.purify(x)
+    assert candidates.shape == (2, count, 1, 28, 28)
     nearest = (candidates - x[:, None]).square().mean(dim=(2, 3, 4)).argmin(dim=1)
     assert torch.allclose(candidates[torch.arange(2), nearest], answer, atol=1e-5)
 
