@@ -73,7 +73,8 @@ class MarginPGD(Attack):
     def _climbed(self, model: nn.Module, x: Tensor, y: Tensor, start: Tensor, eps: float) -> Tensor:
         steps, x_adv, direction = self._steps(eps), start, torch.zeros_like(x)
         for number in range(self.steps):
-            direction = steps.direction(steps.gradient(model, x_adv, y), direction)
+            gradient, _ = steps.gradient(model, x_adv, y)
+            direction = steps.direction(gradient, direction)
             x_adv = steps.moved(number, x, x_adv, direction)
         return x_adv
 

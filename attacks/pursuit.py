@@ -12,7 +12,9 @@ from purification_bench.attacks.expectation import Tied, shares_draws
 from purification_bench.attacks.steps import Steps
 
 LOOKS = 10
-"""How often an attack looks which images are broken: after a tenth of its steps, but not after each single one."""
+"""How often an attack looks which images are broken: after a tenth of its steps, but not after each single one.
+
+Then only at those that the attacked model got wrong just before, in every draw: confirming takes the defense itself."""
 
 Broken = Callable[[Tensor, Tensor], Tensor]
 """Says of x_adv ``(N, C, H, W)`` with labels ``(N,)`` which images are broken for good, ``(N,)``."""
@@ -65,20 +67,24 @@ class Pursuit:
         every = max(2, len(steps.sizes) // LOOKS)
         for number in range(len(steps.sizes)):
             parts = zip(x_adv[left].split(self.batch), y[left % n].split(self.batch), strict=True)
-            gradient = torch.cat([self._gradient(*part, steps, apart) for part in parts])
+            gradient, wrong = map(torch.cat, zip(*(self._gradient(*part, steps, apart) for part in parts), strict=True))
             before[left] = steps.direction(gradient, before[left])
             x_adv[left] = steps.moved(number, x[left % n], x_adv[left], before[left])
             last = number + 1 == len(steps.sizes)
             if restarts > 1 if last else (number + 1) % every == 0:
-                broken = left[self.broken(x_adv[left], y[left % n])]
+                doubted = left if last else left[wrong]
+                broken = doubted[self.broken(x_adv[doubted], y[doubted % n])]
                 found[broken % n] = broken
                 left = left[~torch.isin(left % n, broken % n)]
                 if not len(left):
                     break
         return x_adv[found]
 
-    def _gradient(self, x: Tensor, y: Tensor, steps: Steps, apart: bool) -> Tensor:
+    def _gradient(self, x: Tensor, y: Tensor, steps: Steps, apart: bool) -> tuple[Tensor, Tensor]:
+        """Return gradients, and which images the model got wrong in every draw that they are averaged over."""
         model, images, labels = self.model, x, y
         if self.samples > 1:
             model, images, labels = Tied(self.model, self.samples, apart).stacked(x, y)
-        return steps.gradient(model, images, labels)[: len(x)]
+        gradient, logits = steps.gradient(model, images, labels)
+        wrong = (logits.argmax(dim=1) != labels).unflatten(0, (self.samples, -1)).all(dim=0)
+        return gradient[: len(x)], wrong

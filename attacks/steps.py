@@ -52,11 +52,12 @@ class Steps:
     momentum: float = 0.0
     """Share of the direction before that a step keeps; gradients are brought to L1 norm 1 to be added up."""
 
-    def gradient(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the gradient ``(N, C, H, W)`` of the loss, added up over images."""
+    def gradient(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradient ``(N, C, H, W)`` of the loss, added up over images, and the logits ``(N, K)``."""
         images = x.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.loss(model(images), y).sum(), images)
-        return gradient
+        logits = model(images)
+        (gradient,) = torch.autograd.grad(self.loss(logits, y).sum(), images)
+        return gradient, logits.detach()
 
     def direction(self, gradient: Tensor, before: Tensor) -> Tensor:
         """Return where the next step goes, by the gradient and the direction before."""

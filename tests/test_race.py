@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -88,6 +90,25 @@ def test_the_nearest_candidate_is_the_answer(name, count):
     assert candidates.shape == (2, count, 1, 28, 28)
     nearest = (candidates - x[:, None]).square().mean(dim=(2, 3, 4)).argmin(dim=1)
     assert torch.allclose(candidates[torch.arange(2), nearest], answer, atol=1e-5)
+
+
+BAD = {
+    "candidates must be torch.float32 (N, R, C, H, W), for x (1, 1, 2, 2), not torch.float32 (3, 1, 2, 2)": CENTRES,
+    "candidates must be torch.float32 (N, R, C, H, W), for x (1, 1, 2, 2), not list": [CENTRES],
+    "candidates must lie in [0, 1]": 2 * CENTRES[None],
+    "candidates must lie in [0, 1] (": CENTRES[None] * torch.nan,
+}
+
+
+@pytest.mark.parametrize("why", BAD)
+def test_candidates_that_are_none_are_told(why):
+    class Bad(Nearest):
+        def candidates(self, x):
+            return BAD[why]
+
+    model = views.view("choice", Labels(), Bad())
+    with pytest.raises(ValueError, match=re.escape(why) + r".*test_race\.py, line \d+\)$"):
+        guard.run(ATTACKS.create("race"), model, CENTRES[:1], torch.zeros(1, dtype=torch.long), [0.2], [0])
 
 
 def test_steps_that_cannot_reach_the_ball_are_refused():

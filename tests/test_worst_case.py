@@ -156,13 +156,15 @@ def test_where_nothing_breaks_the_steps_are_those_of_torchattacks(name, shapes):
     assert torch.equal(guard.pursue(attack, Pursuit(model, never, batch=7), x, y, 0.1, 0), expected)
 
 
-def test_a_broken_image_is_left_as_it_was_when_it_broke(shapes):
-    images, model = shapes
-    x, y = images.x[:20], images.y[:20]
+def test_a_broken_image_is_left_as_it_was_when_it_broke(mnist):
+    images, model = mnist
+    x, y = images.x[:40], images.y[:40]
     broken = Confirmed(model, 1)
-    first = guard.pursue(ATTACKS.create("bim[steps=2,alpha=0.145]"), Pursuit(model, broken), x, y, 0.35, 0)
-    last = guard.pursue(ATTACKS.create("bim[steps=9,alpha=0.145]"), Pursuit(model, broken), x, y, 0.35, 0)
-    caught = broken(first, y)
+    before, first, last = (
+        guard.pursue(ATTACKS.create(f"bim[steps={steps},alpha=0.03]"), Pursuit(model, broken), x, y, 0.2, 0)
+        for steps in (3, 4, 9)
+    )
+    caught = broken(before, y) & broken(first, y)  # after four steps, those are looked at that were wrong after three
     assert caught.any() and not caught.all()
     assert torch.equal(first[caught], last[caught])
     assert not torch.equal(first[~caught], last[~caught])
