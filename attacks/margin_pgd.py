@@ -57,13 +57,7 @@ class MarginPGD(Attack):
     def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
         """Climb from the first start, then, with what it left unbroken, from all others in one batch."""
         first, *others = self._starts(x, eps)
-        steps = self._steps(eps)
-        x_adv = pursuit.run(x, y, first if start is None else start, steps)
-        if others:
-            left = (~pursuit.broken(x_adv, y)).nonzero()[:, 0]
-            if len(left):
-                x_adv[left] = pursuit.restarted(x[left], y[left], torch.stack(others)[:, left], steps)
-        return x_adv
+        return pursuit.run(x, y, [first if start is None else start, *others], self._steps(eps))
 
     def check(self, eps: float) -> str | None:
         """Refuse steps that cannot reach the boundary of the ball."""
@@ -82,7 +76,7 @@ class MarginPGD(Attack):
         return Steps(eps, far_then_near(self.steps, eps), lead_up_to_enough, self.momentum)
 
     def _starts(self, x: Tensor, eps: float) -> list[Tensor]:
-        """Return where to climb from: copies of an image, tied for an expectation, start at one point."""
+        """Return where to climb from; of copies tied for an expectation, the first's starts count."""
         others = [(x + torch.empty_like(x).uniform_(-eps, eps)).clamp(0, 1) for _ in range(self.restarts - 1)]
         return [x, *others]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,15 +50,22 @@ class Pursuit:
     batch: int = 250
     """Images that a gradient is taken of at once."""
 
-    def run(self, x: Tensor, y: Tensor, start: Tensor, steps: Steps) -> Tensor:
-        """Return x_adv for images ``(N, C, H, W)`` in [0, 1], each as it was when it was first seen to be broken."""
-        return self.restarted(x, y, start[None], steps)
+    def run(self, x: Tensor, y: Tensor, starts: Sequence[Tensor], steps: Steps) -> Tensor:
+        """Return x_adv for images ``(N, C, H, W)`` in [0, 1], each as it was when it was first seen to be broken.
 
-    def restarted(self, x: Tensor, y: Tensor, starts: Tensor, steps: Steps) -> Tensor:
-        """Return x_adv as ``run`` does, from several ``starts`` ``(R, N, C, H, W)`` in one batch.
+        First from the first of ``starts``, then, with what that leaves unbroken, from all others in one batch.
+        """
+        x_adv = self._chased(x, y, starts[0][None], steps)
+        if len(starts) > 1:
+            left = (~self.broken(x_adv, y)).nonzero()[:, 0]
+            if len(left):
+                x_adv[left] = self._chased(x[left], y[left], torch.stack([start[left] for start in starts[1:]]), steps)
+        return x_adv
 
-        An image leaves with all its restarts once one of them has broken it; of one that stays, the last of the first
-        restart is returned.
+    def _chased(self, x: Tensor, y: Tensor, starts: Tensor, steps: Steps) -> Tensor:
+        """Return x_adv from ``starts`` ``(R, N, C, H, W)`` in one batch.
+
+        An image leaves with all its restarts once one of them has broken it; of one that stays, the first is returned.
         """
         restarts, n = len(starts), len(x)
         x_adv, before = starts.flatten(0, 1).clone(), torch.zeros_like(starts).flatten(0, 1)
@@ -71,7 +78,8 @@ class Pursuit:
             before[left] = steps.direction(gradient, before[left])
             x_adv[left] = steps.moved(number, x[left % n], x_adv[left], before[left])
             last = number + 1 == len(steps.sizes)
-            if restarts > 1 if last else (number + 1) % every == 0:
+            looks = restarts > 1 if last else (number + 1) % every == 0
+            if looks:
                 doubted = left if last else left[wrong]
                 broken = doubted[self.broken(x_adv[doubted], y[doubted % n])]
                 found[broken % n] = broken

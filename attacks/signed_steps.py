@@ -61,6 +61,7 @@ class _Iterative(TorchAttack):
 
     iterates = True
     pursues = True
+    restarts = 1
 
     def __init__(self, *, steps: int = 40, alpha: float | None = None) -> None:
         at_least_one(steps=steps)
@@ -74,9 +75,10 @@ class _Iterative(TorchAttack):
         return REACH * eps / self.steps if self.alpha is None else self.alpha
 
     def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
-        """Take the same steps, but none with an image that is broken."""
+        """Take the same steps, but none with an image that is broken; later restarts in one batch."""
         steps = Steps(eps, (self.step_size(eps),) * self.steps)
-        return pursuit.run(x, y, self.begin(x, eps) if start is None else start, steps)
+        first = self.begin(x, eps) if start is None else start
+        return pursuit.run(x, y, [first, *(self.begin(x, eps) for _ in range(self.restarts - 1))], steps)
 
     def begin(self, x: Tensor, eps: float) -> Tensor:
         """Return where the steps start."""
@@ -172,17 +174,6 @@ class PGDRestarts(PGD):
             better = loss > highest
             best[better], highest[better] = x_adv[better], loss[better]
         return best
-
-    def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
-        """Run PGD from one start after the other, each with the images that those before it left unbroken."""
-        x_adv, left = x.clone(), torch.arange(len(x), device=x.device)
-        for number in range(self.restarts):
-            first = start[left] if start is not None and number == 0 else None
-            x_adv[left] = super().pursue(pursuit, x[left], y[left], eps, first)
-            left = left[~pursuit.broken(x_adv[left], y[left])]
-            if not len(left):
-                break
-        return x_adv
 
 
 @register_attack("fgsm_predicted")

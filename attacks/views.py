@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from purification_bench.attacks.seeding import seeded
 from purification_bench.attacks.threat import threat
 from purification_bench.defenses.base import DefendedClassifier, Defense
+from purification_bench.defenses.checked import DefenseError, check_candidates
 from purification_bench.defenses.plain import where_defined
-
-ROUNDING = 1e-6
-"""How far beyond [0, 1] rounding may carry a candidate's pixel."""
 
 
 class View(DefendedClassifier):
@@ -67,20 +65,13 @@ class Candidates(View):
     """The defended classifier, and the images that its defense chooses the nearest of."""
 
     def candidates(self, x: Tensor) -> Tensor:
-        """Return, for each image, one draw of its candidates ``(N, R, C, H, W)``; raise ``ValueError`` for others."""
+        """Return, for each image, one draw of its candidates ``(N, R, C, H, W)``; raise ``DefenseError`` for others."""
         images = self.defense.candidates(x)
-        self._check(x, images)
+        try:
+            check_candidates(x, images)
+        except DefenseError as error:
+            raise DefenseError(f"{error}{where_defined(self.defense, 'candidates')}") from None
         return images
-
-    def _check(self, x: Tensor, images: object) -> None:
-        where = where_defined(self.defense, "candidates")
-        expected = f"candidates must be {x.dtype} (N, R, C, H, W), for x {tuple(x.shape)}"
-        if not isinstance(images, Tensor):
-            raise ValueError(f"{expected}, not {type(images).__name__}{where}")
-        if images.ndim != 5 or images.shape[:1] + images.shape[2:] != x.shape or images.dtype != x.dtype:
-            raise ValueError(f"{expected}, not {images.dtype} {tuple(images.shape)}{where}")
-        if not (float(images.min()) >= -ROUNDING and float(images.max()) <= 1 + ROUNDING):  # nor where they are NaN
-            raise ValueError(f"candidates must lie in [0, 1]{where}")
 
 
 class OneDraw(View):

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from purification_bench.attacks.traces import AttackProbe, gradient_shares
-from purification_bench.benchmark.run.judge import DefenseError, Judge, check_purified
+from purification_bench.benchmark.run.judge import Judge
 from purification_bench.defenses import Defense
+from purification_bench.defenses.checked import DefenseError, check_purified
 from purification_bench.defenses.none import NoDefense
 
 CPU = torch.device("cpu")

@@ -23,8 +23,8 @@ class Linear(nn.Module):
         return x.flatten(1) @ self.weights.T
 
 
-class Flips(Linear):
-    """A random model that is wrong about images brighter than another, more often the brighter."""
+class Noisy(Linear):
+    """The same with noise on its logits."""
 
     stochastic = True
 
@@ -69,7 +69,7 @@ def test_a_model_without_randomness_gives_the_same_whatever_the_draws():
 def test_restarts_are_compared_over_ten_draws_or_more(samples):
     calls = []
 
-    class Seen(Flips):
+    class Seen(Noisy):
         def forward(self, x):
             if not torch.is_grad_enabled():
                 calls.append(len(x))
@@ -111,9 +111,9 @@ def test_in_pursuit_later_restarts_run_in_one_batch_and_an_image_leaves_with_all
     found = guard.pursue(attack, Pursuit(model, broken), x, y, 0.1, 0)
     (whole,) = guard.run(attack, model, x, y, [0.1], [0])
     caught, expected = broken(found, y), broken(whole, y)
-    assert caught.sum() >= expected.sum() - 1
+    assert caught.sum() >= expected.sum()
     one = broken(guard.pursue(ATTACKS.create("pgd_margin[steps=20]"), Pursuit(model, broken), x, y, 0.1, 0), y)
-    assert not (one & ~caught).any() and caught.sum() > one.sum() - 1
+    assert not (one & ~caught).any()
 
 
 def test_steps_that_cannot_reach_the_ball_are_refused():

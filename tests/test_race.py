@@ -15,6 +15,7 @@ from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.facts import of_defense
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.defenses.base import Defense
+from purification_bench.defenses.checked import DefenseError
 from purification_bench.defenses.errors import UserError
 
 CPU = torch.device("cpu")
@@ -92,22 +93,24 @@ def test_the_nearest_candidate_is_the_answer(name, count):
     assert torch.allclose(candidates[torch.arange(2), nearest], answer, atol=1e-5)
 
 
-BAD = {
-    "candidates must be torch.float32 (N, R, C, H, W), for x (1, 1, 2, 2), not torch.float32 (3, 1, 2, 2)": CENTRES,
-    "candidates must be torch.float32 (N, R, C, H, W), for x (1, 1, 2, 2), not list": [CENTRES],
-    "candidates must lie in [0, 1]": 2 * CENTRES[None],
-    "candidates must lie in [0, 1] (": CENTRES[None] * torch.nan,
-}
+BAD = [
+    (CENTRES, "candidates returned shape (3, 1, 2, 2) for images of shape (1, 1, 2, 2)"),
+    (CENTRES[None, :0], "candidates returned shape (1, 0, 1, 2, 2) for images of shape (1, 1, 2, 2)"),
+    ([CENTRES], "candidates returned list, not a tensor"),
+    (CENTRES[None].double(), "candidates returned torch.float64 for torch.float32"),
+    (2 * CENTRES[None], "candidates returned values outside [0, 1]: from 0.4 to 1.8"),
+    (CENTRES[None] * torch.nan, "candidates returned NaN or infinite values in 1 of 1 images"),
+]
 
 
-@pytest.mark.parametrize("why", BAD)
-def test_candidates_that_are_none_are_told(why):
+@pytest.mark.parametrize(("given", "why"), BAD, ids=[why for _, why in BAD])
+def test_what_is_no_candidate_is_told(given, why):
     class Bad(Nearest):
         def candidates(self, x):
-            return BAD[why]
+            return given
 
     model = views.view("choice", Labels(), Bad())
-    with pytest.raises(ValueError, match=re.escape(why) + r".*test_race\.py, line \d+\)$"):
+    with pytest.raises(DefenseError, match=re.escape(why) + r" \(test_race\.py, line \d+\)$"):
         guard.run(ATTACKS.create("race"), model, CENTRES[:1], torch.zeros(1, dtype=torch.long), [0.2], [0])
 
 

@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +18,9 @@ from purification_bench.benchmark.run.profile import Profile
 from purification_bench.benchmark.run.progress import Advance
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense
+from purification_bench.defenses.checked import DefenseError, check_purified
 from purification_bench.defenses.plain import where_defined
 from purification_bench.leaderboard.results.verdicts import Verdicts
-
-ROUNDING = 1e-6
-"""How far beyond [0, 1] rounding may carry a purified pixel."""
-
-
-class DefenseError(RuntimeError):
-    """A defense returned something that is no batch of images."""
 
 
 @dataclass(frozen=True)
@@ -127,19 +120,3 @@ class _Clock:
             yield
             synchronise(self.device)
         self.seconds[phase] += time.perf_counter() - begun
-
-
-def check_purified(x: Tensor, purified: Any, box: bool = True) -> None:
-    """Raise ``DefenseError`` unless ``purified`` is a batch of images like ``x``."""
-    if not isinstance(purified, Tensor):
-        raise DefenseError(f"purify returned {type(purified).__name__}, not a tensor")
-    if purified.shape != x.shape:
-        raise DefenseError(f"purify returned shape {tuple(purified.shape)} for images of shape {tuple(x.shape)}")
-    if purified.dtype != x.dtype:
-        raise DefenseError(f"purify returned {purified.dtype} for {x.dtype}")
-    broken = int((~torch.isfinite(purified)).flatten(1).any(dim=1).sum())
-    if broken:
-        raise DefenseError(f"purify returned NaN or infinite values in {broken} of {len(x)} images")
-    low, high = float(purified.min()), float(purified.max())
-    if box and (low < -ROUNDING or high > 1 + ROUNDING):
-        raise DefenseError(f"purify returned values outside [0, 1]: from {low:g} to {high:g}")
