@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from purification_bench.attacks.ball import Ball
 from purification_bench.attacks.base import Attack
 from purification_bench.attacks.registry import register_attack
 from purification_bench.attacks.steps import Steps, far_then_near, must_reach
@@ -19,7 +20,7 @@ REMEMBERED = 6
 
 @register_attack("race")
 class Race(Attack):
-    """Signed steps that bring images nearer to candidates of a wrong class than to those of the right one.
+    """Steps that bring images nearer to candidates of a wrong class than to those of the right one.
 
     A purifier that projects, such as Defense-GAN, answers with the candidate nearest to x. Of each candidate image c,
     held where it is, the gradient of |x - c|^2 is exact and costs no backward pass: 2 (x - c). So the lead of the wrong
@@ -54,7 +55,8 @@ class Race(Attack):
     @torch.no_grad()
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Return the images after the last step: no draw chooses among them."""
-        view, steps = cast(Candidates, model), Steps(eps, far_then_near(self.steps, eps), momentum=self.momentum)
+        view = cast(Candidates, model)
+        steps = Steps(Ball(eps, self.norm), far_then_near(self.steps, eps), momentum=self.momentum)
         x_adv, direction = x, torch.zeros_like(x)
         images, wrong = x.new_empty(len(x), 0, *x.shape[1:]), torch.empty(len(x), 0, dtype=torch.bool, device=x.device)
         for number in range(self.steps):
@@ -78,3 +80,17 @@ class Race(Attack):
             mean = (weights[:, :, None, None, None] * images).sum(dim=1)
             sides.append(torch.where(side.any(dim=1)[:, None, None, None], mean, x))
         return sides[0] - sides[1]
+
+
+@register_attack("race_l2")
+class RaceL2(Race):
+    """``race`` in an L2 ball of radius ``bound``."""
+
+    norm = "l2"
+
+    def __init__(
+        self, *, bound: float = 1.5, steps: int = 40, temperature: float = 0.01, momentum: float = 0.75
+    ) -> None:
+        super().__init__(steps=steps, temperature=temperature, momentum=momentum)
+        positive(bound=bound)
+        self.bound = bound

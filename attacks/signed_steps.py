@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from purification_bench.attacks.ball import Ball
 from purification_bench.attacks.base import REACH, Attack
 from purification_bench.attacks.expectation import mean_over_copies
 from purification_bench.attacks.pursuit import Pursuit
 from purification_bench.attacks.registry import register_attack
 from purification_bench.attacks.steps import Steps
+from purification_bench.attacks.tries import most_wrong
 from purification_bench.defenses.errors import UserError, at_least_one, positive
 
 
@@ -76,7 +77,7 @@ class _Iterative(TorchAttack):
 
     def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
         """Take the same steps, but none with an image that is broken; later restarts in one batch."""
-        steps = Steps(eps, (self.step_size(eps),) * self.steps)
+        steps = Steps(Ball(eps), (self.step_size(eps),) * self.steps)
         first = self.begin(x, eps) if start is None else start
         return pursuit.run(x, y, [first, *(self.begin(x, eps) for _ in range(self.restarts - 1))], steps)
 
@@ -154,9 +155,10 @@ class PGDL2(TorchAttack):
 
 @register_attack("pgd_restarts")
 class PGDRestarts(PGD):
-    """PGD from several random starts; of each image the start that ends with the highest cross-entropy is kept."""
+    """PGD from several random starts; of each image the one that ends most wrong is kept (``tries``)."""
 
     probes_planted = False
+    version = "2"
 
     def __init__(self, *, steps: int = 100, restarts: int = 5, alpha: float | None = None) -> None:
         super().__init__(steps=steps, alpha=alpha)
@@ -166,14 +168,7 @@ class PGDRestarts(PGD):
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Run PGD from each start."""
-        best, highest = x.clone(), x.new_full((len(x),), -torch.inf)
-        for _ in range(self.restarts):
-            x_adv = super().perturb(model, x, y, eps)
-            with torch.no_grad():
-                loss = mean_over_copies(F.cross_entropy(model(x_adv), y, reduction="none"), model)
-            better = loss > highest
-            best[better], highest[better] = x_adv[better], loss[better]
-        return best
+        return most_wrong(model, [super(PGDRestarts, self).perturb(model, x, y, eps) for _ in range(self.restarts)], y)
 
 
 @register_attack("fgsm_predicted")

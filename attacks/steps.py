@@ -1,4 +1,4 @@
-"""Signed steps along gradients: how large, up which loss, and how much of the way before they keep."""
+"""Steps along gradients: how large, up which loss, and how much of the way before they keep."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from purification_bench.attacks.ball import Ball
 from purification_bench.defenses.errors import UserError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -21,6 +22,14 @@ SCHEDULE = ((0.5, 1 / 6), (0.3, 1 / 15), (0.2, 1 / 30))
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Return each image's cross-entropy ``(N,)``."""
     return F.cross_entropy(logits, y, reduction="none")
+
+
+def ascent(loss: Loss, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradient ``(N, C, H, W)`` of a loss, added up over images, and the logits ``(N, K)``."""
+    images = x.detach().requires_grad_()
+    logits = model(images)
+    (gradient,) = torch.autograd.grad(loss(logits, y).sum(), images)
+    return gradient, logits.detach()
 
 
 def far_then_near(steps: int, eps: float) -> tuple[float, ...]:
@@ -44,8 +53,8 @@ def must_reach(label: str, sizes: Sequence[float], eps: float) -> None:
 class Steps:
     """The steps of one attack at one size."""
 
-    eps: float
-    """Radius of the Linf ball, in pixel units."""
+    ball: Ball
+    """Where they stay."""
     sizes: tuple[float, ...]
     """Of each step, in pixel units."""
     loss: Loss = cross_entropy
@@ -53,11 +62,8 @@ class Steps:
     """Share of the direction before that a step keeps; gradients are brought to L1 norm 1 to be added up."""
 
     def gradient(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradient ``(N, C, H, W)`` of the loss, added up over images, and the logits ``(N, K)``."""
-        images = x.detach().requires_grad_()
-        logits = model(images)
-        (gradient,) = torch.autograd.grad(self.loss(logits, y).sum(), images)
-        return gradient, logits.detach()
+        """Return the gradient ``(N, C, H, W)`` of the loss, and the logits ``(N, K)``."""
+        return ascent(self.loss, model, x, y)
 
     def direction(self, gradient: Tensor, before: Tensor) -> Tensor:
         """Return where the next step goes, by the gradient and the direction before."""
@@ -68,5 +74,13 @@ class Steps:
 
     def moved(self, number: int, x: Tensor, x_adv: Tensor, direction: Tensor) -> Tensor:
         """Take a step from x_adv, and go back to the ball around x and to [0, 1]."""
-        step = x_adv + self.sizes[number] * direction.sign()
-        return (x + (step - x).clamp(-self.eps, self.eps)).clamp(0, 1)
+        return self.ball.inside(x, x_adv + self.sizes[number] * self.ball.steepest(direction))
+
+    def climbed(self, model: nn.Module, x: Tensor, y: Tensor, start: Tensor) -> Tensor:
+        """Return the images after all steps from ``start``, up the gradient that each gives."""
+        x_adv, direction = start, torch.zeros_like(x)
+        for number in range(len(self.sizes)):
+            gradient, _ = self.gradient(model, x_adv, y)
+            direction = self.direction(gradient, direction)
+            x_adv = self.moved(number, x, x_adv, direction)
+        return x_adv

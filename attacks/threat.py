@@ -57,6 +57,8 @@ class Threat:
     ``chooses``."""
     judged_on_view: bool = False
     """The verdict is on the view, not on the defense."""
+    learns: bool = False
+    """Its view is handed a ``network`` that imitates the purifier, fitted to its answers to training images."""
 
     @property
     def depends_on_defense(self) -> bool:
@@ -98,6 +100,11 @@ THREATS: dict[str, Threat] = {
             "bpda", "true purifier forward, its surrogate (default: the identity) backward",
             "surrogate", "whitebox", _GRADIENT, _views("BPDA"), "bpda",
             required=True,
+        ),
+        Threat(
+            "learned", "true purifier forward, a network fitted to its answers backward; takes training images",
+            "surrogate", "whitebox", _GRADIENT, _views("Learned"), "learned",
+            learns=True,
         ),
         Threat(
             "whitebox", "the true gradient through purifier and classifier",
@@ -146,7 +153,8 @@ SUBMITTED = Threat(
 BASELINE = "graybox"
 """What is claimed is claimed under it."""
 ADAPTIVE = "adaptive"
-"""The word for the baseline and every threat that sees the purifier, or its answers, and judges.
+"""The word for the baseline and every threat that sees the purifier, or its answers, and judges; but those that learn
+from training images, which not everybody has.
 
 The headline needs the baseline and, of these, the ``required`` ones that fit the defense."""
 
@@ -167,7 +175,8 @@ def threat(word: str) -> Threat:
 
 def adaptive() -> tuple[str, ...]:
     """Return the words that ``adaptive`` stands for."""
-    return tuple(word for word, each in THREATS.items() if word == BASELINE or (each.sees_purifier and each.judges))
+    seeing = {word for word, each in THREATS.items() if each.sees_purifier and each.judges and not each.learns}
+    return tuple(word for word in THREATS if word == BASELINE or word in seeing)
 
 
 def spelled_out(words: list[str] | tuple[str, ...]) -> tuple[str, ...]:
@@ -205,6 +214,8 @@ class PlannedAttack:
     """The cheaper form of the defense that is attacked in its place; the verdict is on the defense itself."""
     file: str | None = None
     """The file that holds the images, where somebody else made them."""
+    images: tuple[int, ...] | None = None
+    """Which of the judged images, by place, that file holds; None: all."""
 
     @property
     def of(self) -> Threat:

@@ -40,6 +40,24 @@ class BPDA(View):
         return logits
 
 
+class Learned(View):
+    """Forward the true purifier; backward a ``network`` that imitates it, which somebody fits before it is used."""
+
+    def __init__(self, classifier: nn.Module, defense: Defense, seed: int = 0) -> None:
+        super().__init__(classifier, defense, seed)
+        self.network: nn.Module | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the defended logits, with the network's gradient."""
+        if self.network is None:
+            raise RuntimeError("no network was fitted to the purifier")
+        with torch.no_grad():
+            purified = self.defense.purify(x.detach())
+        imitated = self.network(x)
+        logits: Tensor = self.classifier(imitated + (purified - imitated).detach())
+        return logits
+
+
 class Relaxed(View):
     """The defended classifier with the smooth ``relaxation`` of its purifier in the purifier's place."""
 

@@ -197,11 +197,13 @@ def _add_exchange(commands: Commands) -> None:
     score = commands.add_parser(
         "score",
         help="judge adversarial images from a file against any defense",
-        description="Judge an .npz file (x_adv: float32 (n, C, H, W) for the first n images of the fixed order; facts: "
-        "JSON with name, dataset, norm, eps). What it breaks lowers the rows of the result folder.",
+        description="Judge .npz files. x_adv: float32 or float16 (n, C, H, W) in [0, 1]; facts: JSON with name, "
+        "dataset, norm (linf, l2), eps. Optional: index (n,), which images of the test split they are of (else the "
+        "first n of the benchmark's order), and labels (n,), to be checked. What a file breaks lowers the rows of the "
+        "result folder.",
         allow_abbrev=False,
     )
-    score.add_argument("file", type=Path, metavar="FILE")
+    score.add_argument("file", type=Path, metavar="FILE", nargs="+")
     score.add_recorded("--defenses", type=_some, metavar="LIST", required=True, help="reference rows are added")
     score.add_recorded("--classifier", type=_some, metavar="LIST", help="one or several classifiers")
     score.add_recorded("--seed", type=int, help="of the defenses' randomness")

@@ -104,12 +104,55 @@ def test_the_worst_attack_is_chosen_on_one_set_of_draws_and_read_from_the_other(
     assert robust_accuracy(board.rows["cae"], board.candidates(0.3)).value == pytest.approx((3 / 4 + 0 / 4) / 2)
 
 
-def test_votes_and_resubmission():
-    board = board_of(result("cae", "fgsm", 0.3, clean=(4, 4, 3, 0), adversarial=(4, 3, 2, 0), draws=4))
-    assert votes(board.rows["cae"], board.candidates(0.3)[0]) == (0.5, 0.25, 0.5)
+def test_votes_and_resubmission_are_over_all_draws():
+    made = result("cae", "fgsm", 0.3, clean=(4, 4, 3, 0), adversarial=(4, 3, 2, 0), draws=4)
+    board = board_of(made)
+    attacked, clean = votes(board.rows["cae"], board.candidates(0.3)[0])
+    assert (attacked.mean, attacked.vote, attacked.worst) == (9 / 16, 0.5, 0.25)
+    assert (clean.mean, clean.vote, clean.worst) == (11 / 16, 0.75, 0.5)
+    two = replace(made, adversarial=Verdicts(4, np.uint8([4, 4, 0, 0]), np.uint8([4, 1, 4, 4])))
+    attacked, _ = votes(board_of(two).rows["cae"], board.candidates(0.3)[0])
+    assert (attacked.vote, attacked.worst) == (0.5, 0.25)
     many = result("cae", "fgsm", 0.3, clean=(200,), adversarial=(180,), draws=200)
-    assert votes(board_of(many).rows["cae"], board_of(many).columns[0]) == (1, 0, 1)
+    attacked, clean = votes(board_of(many).rows["cae"], board_of(many).columns[0])
+    assert (attacked.vote, attacked.worst, clean.worst) == (1, 0, 1)
     assert votes(board_of(result("cae", "fgsm", 0.3, adversarial=(1, 0, 1, 0))).rows["cae"], board.columns[0]) is None
+
+
+def test_the_worst_of_many_draws_drives_honest_noise_down_and_its_rank_does_not_change():
+    """A defense that is right in nine of ten draws of every image, attacked or not."""
+    random = np.random.RandomState(0)
+    counts = random.binomial(5, 0.9, size=(4, 400)).astype(np.uint8)
+    made = result("noise", "pgd", 0.3, clean=counts[0], adversarial=counts[1], draws=5)
+    made = replace(made, clean=Verdicts(5, *counts[:2]), adversarial=Verdicts(5, *counts[2:]))
+    board = board_of(made)
+    attacked, clean = votes(board.rows["noise"], board.columns[0])
+    assert attacked.worst < 0.45 and clean.worst < 0.45 and attacked.vote > 0.98
+    assert robust_accuracy(board.rows["noise"], board.columns).value == pytest.approx(0.9, abs=0.02)
+
+
+def test_few_draws_do_not_choose_the_weaker_attack():
+    """One attack leaves each image right in 40 % of its draws, two others in half: by luck they often look stronger."""
+    random = np.random.RandomState(0)
+    shares = {"bim": 0.5, "fgsm": 0.5, "pgd": 0.4}
+    results = []
+    for name, share in shares.items():
+        drawn = random.binomial(5, share, size=(2, 500)).astype(np.uint8)
+        made = result("cae", name, 0.3, clean=(5,) * 500, adversarial=drawn[0], draws=5)
+        results.append(replace(made, adversarial=Verdicts(5, *drawn)))
+    board = board_of(*results)
+    assert robust_accuracy(board.rows["cae"], board.columns).value < 0.42
+
+
+def test_where_images_differ_each_still_has_its_own_worst_attack():
+    random = np.random.RandomState(0)
+    drawn = random.binomial(5, np.where(np.arange(500) % 2, 0.95, 0.05), size=(2, 500)).astype(np.uint8)
+    results = []
+    for name, counts in (("fgsm", drawn), ("pgd", np.roll(drawn, 1, axis=1))):
+        made = result("cae", name, 0.3, clean=(5,) * 500, adversarial=counts[0], draws=5)
+        results.append(replace(made, adversarial=Verdicts(5, *counts)))
+    board = board_of(*results)
+    assert robust_accuracy(board.rows["cae"], board.columns).value < 0.08
 
 
 def test_of_several_numbers_of_images_the_largest_counts():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from purification_bench.attacks import apgd as apgd_module
 from purification_bench.attacks import guard
-from purification_bench.attacks.inner import Targeted
+from purification_bench.attacks.auto_steps import ends_of_stretches
+from purification_bench.attacks.margin import dlr, targeted_dlr
 from purification_bench.attacks.queried import Counted
 from purification_bench.attacks.views import view
 from purification_bench.benchmark.assets.loading import load_classifier
@@ -82,8 +84,8 @@ def test_under_expectation_all_copies_of_an_image_have_one_target(mnist, monkeyp
     """A target chosen on each copy's own draw would let the copies pull in different directions."""
     images, classifier = mnist
     goals = []
-    loss = Targeted.dlr_loss_targeted
-    monkeypatch.setattr(Targeted, "dlr_loss_targeted", lambda run, *given: goals.append(run.goals) or loss(run, *given))
+    loss = apgd_module.targeted_dlr
+    monkeypatch.setattr(apgd_module, "targeted_dlr", lambda *given: goals.append(given[2]) or loss(*given))
     model = view("whitebox", classifier, Noise(), 0)
     guard.run(ATTACKS.create("apgdt[steps=2,targets=2]"), model, images.x[:8], images.y[:8], [0.1], [0], samples=4)
     assert len({tuple(found.tolist()) for found in goals}) == 2
@@ -97,6 +99,41 @@ def test_of_a_random_model_no_lucky_draw_ends_the_restarts(mnist):
     attack = ATTACKS.create("apgd[steps=3,restarts=4]")
     guard.run(attack, model, x, y, [1.0], [0])
     assert model.queries >= 4 * 3 * len(x)
+
+
+def test_of_a_random_model_ten_draws_of_their_own_choose_among_the_ends_of_stretches(mnist):
+    images, classifier = mnist
+    looked = []
+
+    class Seen(Noise):
+        def purify(self, x):
+            if not torch.is_grad_enabled():
+                looked.append(len(x))
+            return super().purify(x)
+
+    guard.run(
+        ATTACKS.create("apgd[steps=20]"),
+        view("whitebox", classifier, Seen(), 0),
+        images.x[:5],
+        images.y[:5],
+        [0.2],
+        [0],
+    )
+    ends = len(ends_of_stretches(20)) + 2
+    assert sum(looked) == 10 * ends * 5
+
+
+def test_stretches_are_those_of_the_paper():
+    assert sorted(ends_of_stretches(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
+
+
+@pytest.mark.parametrize("loss", [dlr, lambda logits, y: targeted_dlr(logits, y, (y + 1) % 5)])
+def test_the_ratio_of_differences_knows_no_scale(loss):
+    torch.manual_seed(0)
+    logits, y = torch.randn(7, 5), torch.randint(5, (7,))
+    assert torch.allclose(loss(logits, y), loss(10 * logits, y), atol=1e-5)
+    if loss is dlr:
+        assert bool(((dlr(logits, y) > 0) == (logits.argmax(dim=1) != y)).all())
 
 
 def test_an_unknown_loss_is_refused():
@@ -114,12 +151,27 @@ def test_the_ensemble_breaks_what_its_parts_break(mnist):
     assert int(left(model, found, y).sum()) <= int(left(model, part, y).sum())
 
 
-def test_the_randomised_ensemble_takes_the_draws_of_the_expectation(mnist):
+def test_the_randomised_ensemble_takes_the_draws_of_the_expectation(mnist, monkeypatch):
     images, classifier = mnist
     x, y = images.x[:4], images.y[:4]
     model = view("whitebox", classifier, Noise(), 0)
+    monkeypatch.setattr("purification_bench.attacks.autoattack.QUERIES", 20)
     (found,) = guard.run(ATTACKS.create("autoattack"), model, x, y, [0.3], [0], samples=2)
     assert int(left(model, found, y).sum()) <= 1
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_of_a_random_model_square_joins_the_ensemble_and_no_image_stays_clean(samples, mnist, monkeypatch):
+    images, classifier = mnist
+    x, y = images.x[:3], images.y[:3]
+    asked = []
+    for queries in (30, 60):
+        monkeypatch.setattr("purification_bench.attacks.autoattack.QUERIES", queries)
+        model = Counted(view("whitebox", classifier, Noise(), 0))
+        (found,) = guard.run(ATTACKS.create("autoattack"), model, x, y, [0.02], [0], samples=samples)
+        assert bool(((found - x).flatten(1).abs().amax(dim=1) > 0.01).all())
+        asked.append(model.queries)
+    assert asked[1] - asked[0] >= 29 * samples  # an image whose mean logits are wrong asks no more
 
 
 def test_without_its_package_the_ensemble_names_the_extra(monkeypatch):

@@ -26,7 +26,7 @@ FAST = {
     "spsa": "spsa[steps=2,samples=4]",
     "hopskipjump": "hopskipjump[queries=400]",
 }
-OF_THEIR_OWN = {"latent", "race", "autoattack"}
+OF_THEIR_OWN = {"latent", "latent_l2", "race", "race_l2", "autoattack"}
 """Tested elsewhere: they need a decoder, or candidates, or are slow."""
 SHORT = [name for name in ATTACKS.names() if name not in OF_THEIR_OWN]
 LINF = [name for name in SHORT if ATTACKS.get(name).norm == "linf"]

@@ -11,7 +11,7 @@ from make_results import result
 from shown import note, rows
 
 from purification_bench.leaderboard.judging import audit
-from purification_bench.leaderboard.judging.checks import contract, control, gradients, knowledge, steps
+from purification_bench.leaderboard.judging.checks import cheats, contract, control, gradients, knowledge, steps
 from purification_bench.leaderboard.judging.checks.evidence import smallest_margin
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
@@ -24,6 +24,14 @@ PLANTED = {"planted_images": 16, "planted_by_chance_share": 0.0}
 
 def finding(rule, *results) -> Finding:
     return rule(*board_of(*results))
+
+
+def _few_and_many_steps(few, many):
+    """The headline's attackers, one of whom ran with twice the steps, too."""
+    bpda = cell("pgd", 0.3, 70, "bpda", options={"steps": 20})
+    steps = {20: few, 40: many}
+    white_box = [cell(f"pgd[steps={k}]", 0.3, left, options={"steps": k}) for k, left in steps.items()]
+    return [*BLIND, bpda, *white_box]
 
 
 CASES = {
@@ -77,9 +85,18 @@ CASES = {
         [cell("pgd", 0.3, 9)],
         [cell("pgd", 0.3, 9, status="error", error="RuntimeError: no grad_fn")],
     ),
-    steps.more_steps_change_little: (
-        [cell("pgd", 0.3, 9, options={"steps": 20}), cell("pgd[steps=40]", 0.3, 8, options={"steps": 40})],
-        [cell("pgd", 0.3, 40, options={"steps": 20}), cell("pgd[steps=40]", 0.3, 8, options={"steps": 40})],
+    steps.more_steps_change_little: (_few_and_many_steps(60, 59), _few_and_many_steps(60, 40)),
+    cheats.knows_no_judged_image: (
+        [cell("pgd", 0.3, 9, probes={"error_on_judged": 0.02, "error_on_fresh": 0.025})],
+        [cell("pgd", 0.3, 9, probes={"error_on_judged": 0.005, "error_on_fresh": 0.025})],
+    ),
+    cheats.remembers_nothing: (
+        [cell("pgd", 0.3, 9, probes={"differs_after_clean_images": 0.0})],
+        [cell("pgd", 0.3, 9, probes={"differs_after_clean_images": 1.0})],
+    ),
+    cheats.draws_from_torch: (
+        [cell("pgd", 0.3, 9, probes={"draws_elsewhere": False})],
+        [cell("pgd", 0.3, 9, probes={"draws_elsewhere": True})],
     ),
     knowledge.noise_hides_nothing: (
         [cell("pgd", 0.3, 9), cell("pgd", 0.3, 8, "frozen")],
@@ -102,7 +119,7 @@ def test_a_rule_passes_what_it_should(rule):
     assert (found.state, found.gates) == ("passed", found.gates), found.evidence
 
 
-NO_FIGURE = {contract.two_passes_agree, gradients.gradient_auditable}
+NO_FIGURE = {contract.two_passes_agree, gradients.gradient_auditable, cheats.draws_from_torch}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -185,6 +202,19 @@ def test_a_plug_in_attack_makes_a_headline_as_ours_do():
 )
 def test_what_was_not_run_is_not_passed(rule):
     assert finding(rule).state == "not run"
+
+
+@pytest.mark.parametrize(
+    ("many", "verdict"), [(40, "not converged: more steps took 20.0 points"), (59, "stands"), (60, "stands")]
+)
+def test_where_more_steps_take_more_there_is_no_rank(many, verdict):
+    undefended = [
+        result("none", f"pgd[steps={k}]", 0.3, clean=bits(99), adversarial=bits(0), options={"steps": k})
+        for k in (20, 40)
+    ]
+    board, row = board_of(*_few_and_many_steps(60, many), CONTROL, *undefended)
+    assert audit.verdict(board, row) == verdict
+    assert [rank for rank, found in ranked(board) if found is row] == [1 if verdict == "stands" else None]
 
 
 def test_what_declares_no_gradient_has_no_rank():

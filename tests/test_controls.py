@@ -51,11 +51,20 @@ def plugins(*names):
     return [word for name in names for word in ("--plugin", PLUGINS / f"{name}.py")]
 
 
+CHEATS = {
+    "cheating_copies": "knows no judged image", "cheating_softly": "knows no judged image",
+    "cheating_blend": "knows no judged image", "cheating_memory": "remembers nothing",
+    "cheating_numpy": "draws from torch", "cheating_generator": "keeps its contract",
+}  # fmt: skip
+"""What each is told by."""
+HONEST_TOO = ["honest_blur", "honest_noise", "honest_contrast"]
+
+
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
     """Every control's audit by name; the auto-encoder's before the classifier that it was trained for."""
-    small = ("--classifier", "small", "--zoo", ZOO, *plugins("masked", "honest", "small"))
-    names = ",".join(name for name in MASKED + HONEST if name not in STANDS)
+    small = ("--classifier", "small", "--zoo", ZOO, *plugins("masked", "honest", "cheating", "small"))
+    names = ",".join(name for name in [*MASKED, *HONEST, *CHEATS, *HONEST_TOO] if name not in STANDS)
     found = audits(tmp_path_factory.mktemp("controls"), names, *small)
     found |= audits(tmp_path_factory.mktemp("masked_cae"), ",".join(STANDS), "-n", "20", *plugins("masked"))
     return {defense: row for (defense, _), row in found.items()}
@@ -76,6 +85,19 @@ def test_a_masked_defense_falls_and_the_cause_is_named(name, audited):
     assert (row["seen"]["value"] <= CHANCE) != (name in STANDS), row["flags"]
     assert CAUSES.get(name) in {None, *failed(row, gating=True)}, row["flags"]
     assert (RAISES in failed(row, gating=True)) == (CAUSES.get(name) in (RAISES, TELLS)), row["flags"]
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_is_told_by_name(name, audited):
+    row = audited[name]
+    assert CHEATS[name] in failed(row, gating=True), row["flags"]
+    assert CHEATS[name] in row["verdict"] or row["verdict"].startswith("not robust")
+
+
+@pytest.mark.parametrize("name", [*HONEST, *HONEST_TOO, *MASKED])
+def test_who_does_not_cheat_is_not_told_to(name, audited):
+    unjust = {"knows no judged image", "remembers nothing", "draws from torch"} & failed(audited[name], gating=True)
+    assert not unjust
 
 
 def test_a_constant_image_is_not_robust_and_not_accused(audited):

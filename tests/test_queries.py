@@ -40,7 +40,10 @@ def accuracy(model, x, y):
         return float((model(x).argmax(dim=1) == y).float().mean())
 
 
-@pytest.mark.parametrize("name", ["square[queries=300]", "spsa[steps=15,samples=48]", "hopskipjump[queries=1500]"])
+@pytest.mark.parametrize(
+    "name",
+    ["square[queries=300]", "spsa[steps=15,samples=48]", "hopskipjump[queries=1500]", "rays[queries=600,starts=2]"],
+)
 def test_it_breaks_an_undefended_classifier(name, mnist):
     images, classifier = mnist
     x, y = images.x[:24], images.y[:24]
@@ -55,6 +58,32 @@ def test_a_walk_along_the_boundary_needs_decisions_only(mnist):
     x, y = images.x[:16], images.y[:16]
     left = accuracy(classifier, attacked("hopskipjump[queries=1500]", DecisionsOnly(classifier), x, y), y)
     assert left < 0.6
+
+
+def test_rays_need_decisions_only_and_more_starts_find_more(mnist):
+    images, classifier = mnist
+    x, y = images.x[:40], images.y[:40]
+    model = DecisionsOnly(classifier)
+    left = [accuracy(model, attacked(f"rays[queries={500 * k},starts={k}]", model, x, y, 0.25), y) for k in (1, 3)]
+    assert left[1] <= left[0] < 0.8
+
+
+def test_rays_find_the_boundary_where_it_lies():
+    """Two classes, told apart by the sign of a sum of weighted pixels: the nearest way in Linf is the weights' sign."""
+    weights = torch.linspace(-1, 1, 16).view(1, 1, 4, 4)
+
+    class Halves(nn.Module):
+        def forward(self, x):
+            score = (weights * (x - 0.5)).flatten(1).sum(dim=1)
+            return torch.stack([-score, score], dim=1)
+
+    torch.manual_seed(0)
+    x = 0.5 + 0.1 * torch.randn(12, 1, 4, 4)
+    y = Halves()(x).argmax(dim=1)
+    least = (weights * (x - 0.5)).flatten(1).sum(dim=1).abs() / weights.abs().sum()
+    for eps, broken in ((float(least.max()) * 1.05, 1.0), (float(least.min()) * 0.95, 0.0)):
+        x_adv = attacked("rays[queries=800,starts=1]", Halves(), x, y, eps)
+        assert accuracy(Halves(), x_adv, y) == 1 - broken
 
 
 def test_a_walk_without_a_start_stays_where_it_is(mnist):

@@ -65,6 +65,14 @@ def test_it_breaks_what_chooses_the_nearest_where_the_ball_allows(eps, broken):
     assert bool((model(x_adv).argmax(dim=1) != y).all()) == broken  # half the way to the next centre is .2
 
 
+@pytest.mark.parametrize(("bound", "broken"), [(0.25, False), (0.35, True)])
+def test_in_an_l2_ball_the_nearest_wrong_candidate_wins_where_half_the_way_is_within(bound, broken):
+    x, y = CENTRES[:1].clone(), torch.zeros(1, dtype=torch.long)
+    model = views.view("choice", Labels(), Nearest())
+    (x_adv,) = guard.run(ATTACKS.create(f"race_l2[bound={bound}]"), model, x, y, [bound], [0])
+    assert bool((model(x_adv).argmax(dim=1) != y).all()) == broken  # half the way is .2 sqrt(2)
+
+
 def test_it_stays_in_the_ball_and_the_box_and_repeats():
     torch.manual_seed(0)
     x, y = torch.rand(9, 1, 2, 2), torch.zeros(9, dtype=torch.long)

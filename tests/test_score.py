@@ -12,8 +12,9 @@ from conftest import SHAPES, SMALL_RUN
 from markdown_it import MarkdownIt
 
 from purification_bench.attacks.submitted import Submission
+from purification_bench.benchmark.assets.data import stratified_order
 from purification_bench.benchmark.registries import DATASETS
-from purification_bench.leaderboard.judging.aggregate import robust_accuracy
+from purification_bench.leaderboard.judging.aggregate import robust_accuracy, robust_means
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.store import Store
 
@@ -80,8 +81,10 @@ CLEAN = torch.zeros(40, 3, 32, 32).numpy()
         (CLEAN, {}, "it: Submitted left the linf ball"),
         (CLEAN + 2, {}, "it: Submitted left the box"),
         (CLEAN[:, :1], {}, "x_adv has shape (40, 1, 32, 32) where (40, 3, 32, 32) is meant"),
-        (CLEAN.astype(np.float64), {}, "must be float32 (n, C, H, W), not torch.float64"),
-        (CLEAN, {"eps": 0}, "eps in (0, 1], not 'linf' 0"),
+        (CLEAN.astype(np.float64), {}, "must be float32 or float16 (n, C, H, W), not torch.float64"),
+        (CLEAN, {"eps": 0}, "eps must lie in (0, 1], not 0"),
+        (CLEAN, {"norm": "l2", "eps": -1}, "eps must lie in (0, inf), not -1"),
+        (CLEAN, {"norm": "l1"}, "norm must be linf or l2, not 'l1'"),
         (CLEAN, {"dataset": "shape"}, "unknown dataset 'shape'; did you mean 'shapes'?"),
     ],
 )
@@ -92,6 +95,101 @@ def test_images_that_break_the_rules_are_refused_in_one_line(bench, tmp_path, x_
     assert err.count("\n") == 1
     assert message in err
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"index": np.arange(39)}, "index must be whole numbers (40,), not torch.int64 (39,)"),
+        ({"index": np.arange(40) / 2}, "index must be whole numbers (40,), not torch.float64 (40,)"),
+        ({"index": np.zeros(40, int)}, "index names an image twice"),
+        ({"index": np.arange(40) + 990}, "index must lie between 0 and "),
+        ({"labels": np.full(40, 9)}, "it: 40 labels are not those of the data set: 9 of image 0, which is "),
+    ],
+)
+def test_an_index_or_labels_that_do_not_fit_are_told(bench, tmp_path, more, message):
+    facts = {"name": "it", "dataset": "shapes", "norm": "linf", "eps": 1.0}
+    np.savez(tmp_path / "it.npz", x_adv=CLEAN, facts=np.array(json.dumps(facts)), **more)
+    status, _, err = bench("score", "it.npz", *PLACE)
+    assert status == 2
+    assert err.count("\n") == 1
+    assert message in err
+
+
+SOME = [17, 3, 11, 5, 2, 19, 7, 13]
+
+
+def _subset(places=SOME):
+    """Some images of the test split by index, in no order, each made its successor of another class."""
+    dataset = DATASETS.create("shapes")
+    test = dataset.load("test", None)
+    order = stratified_order(test.y, "shapes:test")
+    index = order[torch.tensor(places)]
+    x = test.x[order].roll(1, dims=0)[order.argsort()]
+    return Submission("some", "shapes", "linf", 1.0, x[index].contiguous(), index, test.y[index])
+
+
+def test_some_images_by_their_index_are_judged_and_no_others(bench, tmp_path):
+    some = _subset()
+    some.write(tmp_path / "some.npz")
+    status, out, _ = bench("score", "some.npz", *PLACE)
+    assert status == 0
+    assert "some: 8 images, linf up to 1 of 1" in out
+    (result,) = [r for r in Store(tmp_path / "results").results() if r.defense == "none"]
+    assert result.n == 20 and result.partial
+    assert sorted(np.flatnonzero(result.adversarial.before == 0)) == sorted(SOME)
+    assert int(result.adversarial.reported.sum()) <= 4
+    assert np.array_equal(result.clean.before, result.adversarial.before)
+
+
+def test_some_images_lower_a_row_by_themselves_alone(bench, small_config, tmp_path):
+    bench("run", "--config", small_config, *SMALL_RUN, "--threat", "graybox,bpda,whitebox", "--eps", f"{EPS}")
+    (board,) = lay_out(Store(tmp_path / "results").results())
+    before = robust_means(board.rows["median"], board.headline(board.rows["median"], EPS))
+    some = _subset([*range(11, -1, -1)])
+    x = DATASETS.create("shapes").load("test", None).x[some.index]
+    replace(some, eps=EPS, x_adv=(x + (some.x_adv - x).clamp(-EPS, EPS)).clamp(0, 1)).write(tmp_path / "some.npz")
+    assert bench("score", "some.npz", *PLACE)[0] == 0
+    (board,) = lay_out(Store(tmp_path / "results").results())
+    after = robust_means(board.rows["median"], board.headline(board.rows["median"], EPS))
+    assert len(after) == len(before) == 40
+    lowered = set(np.flatnonzero(after < before))
+    assert lowered and lowered <= {*range(12)}
+
+
+def test_half_precision_is_brought_back_to_the_ball(bench, tmp_path):
+    x = DATASETS.create("shapes").judged(12).x
+    moved = (x + 0.1 * (2 * torch.randint_like(x, 2) - 1)).clamp(0, 1)
+    assert float((moved.half().float() - x).abs().max()) > 0.1 + 1e-6
+    Submission("half", "shapes", "linf", 0.1, moved, rounded=True).write(tmp_path / "half.npz")
+    assert Submission.read(tmp_path / "half.npz").rounded
+    status, out, _ = bench("score", "half.npz", *PLACE)
+    assert status == 0
+    assert "half: 12 images, linf up to 0.1 of 0.1" in out
+
+
+def test_an_l2_set_is_judged_and_enters_no_linf_worst_case(bench, tmp_path):
+    x = DATASETS.create("shapes").judged(12).x
+    delta = x.roll(1, dims=0) - x
+    within = x + delta * (5 / delta.flatten(1).norm(dim=1).clamp(min=5))[:, None, None, None]
+    Submission("far", "shapes", "l2", 5.0, within).write(tmp_path / "far.npz")
+    status, out, _ = bench("score", "far.npz", *PLACE)
+    assert status == 0
+    assert "far: 12 images, l2 up to 5 of 5" in out
+    (board,) = lay_out(Store(tmp_path / "results").results())
+    assert [column.norm for column in board.columns] == ["l2"]
+    assert not board.candidates(5.0, board.columns[0].threat)
+
+
+def test_of_several_files_none_is_judged_unless_all_keep_the_rules(bench, tmp_path, inverted):
+    inverted.write(tmp_path / "good.npz")
+    _written(tmp_path, CLEAN)
+    assert bench("score", "good.npz", "it.npz", *PLACE)[0] == 2
+    assert not (tmp_path / "results").exists()
+    replace(inverted, name="again").write(tmp_path / "again.npz")
+    assert bench("score", "good.npz", "again.npz", *PLACE)[0] == 0
+    names = {r.attack for r in Store(tmp_path / "results").results() if r.attack}
+    assert names == {"submitted[inverted]", "submitted[again]"}
 
 
 def test_what_is_no_such_file_is_refused(bench, tmp_path):

@@ -95,7 +95,7 @@ def defended(
 
 def _threat(defense: Defense, gradient: str | None) -> str:
     """Return the word of the threat whose view follows a gradient."""
-    words = [word for word, each in THREATS.items() if each.view and "gradient" in each.gives]
+    words = [word for word, each in THREATS.items() if each.view and "gradient" in each.gives and not each.learns]
     if gradient not in (None, TRUE, *words):
         raise unknown_name("gradient", str(gradient), [TRUE, *words])
     own = next(word for word in words if THREATS[word].gradient == TRUE)

@@ -66,6 +66,17 @@ class ImageDataset(ABC):
             raise UserError(f"n must lie between 1 and {len(images.y)} for {self.spec}, not {n}")
         return Images(images.x[:n], images.y[:n])
 
+    def places(self, index: Tensor, data_dir: Path | None = None) -> Tensor:
+        """Return the places in the fixed order of images of the test split, given by their index in that.
+
+        Raises ``UserError`` for an index that there is not.
+        """
+        order = stratified_order(self.load("test", data_dir).y, f"{self.spec.name}:test")
+        outside = index[(index < 0) | (index >= len(order))]
+        if len(outside):
+            raise UserError(f"index must lie between 0 and {len(order) - 1} for {self.spec}, not {int(outside[0])}")
+        return order.argsort()[index]
+
     def training_split(self, split: Split, data_dir: Path | None = None, limit: int | None = None) -> Images:
         """Return the training or the validation part of the training split (9 : 1, stratified, fixed).
 

@@ -102,7 +102,11 @@ class Assault:
                 part.append(x_adv.cpu())
             self.advance(len(y))
         seconds = (time.perf_counter() - begun) / len(sizes)
-        asked = {} if counter is None else {"queries_per_image": counter.queries / len(self.images.y) / len(sizes)}
+        asked = (
+            self._cost()
+            if counter is None
+            else {"queries_per_image": counter.queries / len(self.images.y) / len(sizes)}
+        )
         return [
             (torch.cat(part), {**probe.to_json(), **asked}, seconds) for part, probe in zip(parts, probes, strict=True)
         ]
@@ -129,6 +133,11 @@ class Assault:
             parts.append(x_adv.cpu())
             self.advance(len(y))
         return torch.cat(parts), probe.to_json(), time.perf_counter() - begun
+
+    def _cost(self) -> dict[str, float]:
+        """Return the gradients that an image takes, each draw counted."""
+        taken = self.attack.gradients_per_image * self.victim.samples
+        return {"gradients_per_image": taken} if taken else {}
 
     def _asked(self) -> tuple[nn.Module, int, Counted | None]:
         """Return the model that is handed to the attack, the copies of each image, and what counts queries."""

@@ -101,6 +101,10 @@ class AttackRun:
     @cached_property
     def _left(self) -> Mask | None:
         """Which images are attacked; None: all."""
+        if self._use.images is not None:
+            mask = np.zeros(self._setting.n, dtype=np.bool_)
+            mask[list(self._use.images)] = True
+            return mask
         if self.cells[0].after is None:
             return None
         if self.store is None:
@@ -116,7 +120,8 @@ class AttackRun:
     @cached_property
     def _attack(self) -> Attack:
         if self._use.file is not None:
-            return Submitted(Submission.read(Path(self._use.file)), self._images.x)
+            held = self._use.images
+            return Submitted(Submission.read(Path(self._use.file)), self._images.x[list(held) if held else slice(None)])
         made: Attack = ATTACKS.create(self._use.attack)
         return made
 
@@ -129,6 +134,8 @@ class AttackRun:
         defense = bench.defense(self._setting, use.stand_in or self.cells[0].defense.spec)
         seed = self._seed_of_one_draw(self.cells[0].defense.spec.label)
         model = views.view(use.threat, bench.classifier(self._setting), defense, seed)
+        if use.of.learns and isinstance(model, views.Learned):
+            model.network = bench.imitation(self._setting, self.cells[0].defense, self.progress)
         return Victim(model, use.batch, use.eot_samples, seen=True)
 
     def _seed_of_one_draw(self, defense: str) -> int:
@@ -201,7 +208,8 @@ class AttackRun:
         """Judge one cell on its images."""
         bench = self.workbench
         try:
-            clean = bench.on_clean(cell.setting, cell.defense, self.progress)
+            only = None if self._use.images is None else self._left
+            clean = bench.on_clean(cell.setting, cell.defense, self.progress, only)
             judge = bench.judge(cell.setting, cell.defense)
             judgement = self._verdicts(cell, judge, made, victim.batch)
             with bench.profile.phase("probe"):

@@ -32,39 +32,39 @@ def probe(judge: Judge, x: Tensor) -> dict[str, bool | float]:
         alone), when gradients are enabled, in train mode, and in a later call.
     """
     few = x[:IMAGES].to(judge.device)
-    first = _pass(judge, few)
+    first = purified(judge, few)
     others = torch.cat([few[:1], few[1:].flip(-1)])
     found: dict[str, bool | float] = {
         "forward_agreement": first is not None and torch.equal(first, judge.purify(few, 0, 0)),
-        "differs_by_neighbours": _differing(_first(first), _first(_pass(judge, others))),
+        "differs_by_neighbours": differing(_first(first), _first(purified(judge, others))),
     }
     if not judge.stochastic:  # in a smaller batch a stochastic defense draws other noise
-        alone = _differing(_first(first), _pass(judge, few[:1]))
+        alone = differing(_first(first), purified(judge, few[:1]))
         found["differs_by_neighbours"] = max(found["differs_by_neighbours"], alone)
     with torch.enable_grad():
         seen = few.clone().requires_grad_(judge.defense.differentiable)
-        found["differs_with_gradients"] = _differing(first, _pass(judge, seen))
+        found["differs_with_gradients"] = differing(first, purified(judge, seen))
     twin = deepcopy(judge.defense).train()  # batch norm would change the statistics of the defense itself
-    found["differs_in_train_mode"] = _differing(first, _pass(judge, few, twin))
-    found["differs_when_called_again"] = _differing(first, _pass(judge, few))
+    found["differs_in_train_mode"] = differing(first, purified(judge, few, twin))
+    found["differs_when_called_again"] = differing(first, purified(judge, few))
     return found
 
 
-def _pass(judge: Judge, x: Tensor, defense: Defense | None = None) -> Tensor | None:
+def purified(judge: Judge, x: Tensor, defense: Defense | None = None) -> Tensor | None:
     """Purify once; None where that raises, which by itself is a difference."""
     with seeded(keyed_seed("consistency", judge.label, judge.seed), judge.device):
         try:
-            purified: Tensor = (defense or judge.defense).purify(x.clone())
+            return (defense or judge.defense).purify(x.clone()).detach()
         except FAULTS:
             return None
-    return purified.detach()
 
 
-def _first(purified: Tensor | None) -> Tensor | None:
-    return None if purified is None else purified[:1]
+def _first(images: Tensor | None) -> Tensor | None:
+    return None if images is None else images[:1]
 
 
-def _differing(first: Tensor | None, second: Tensor | None) -> float:
+def differing(first: Tensor | None, second: Tensor | None) -> float:
+    """Return the share of images whose pixels differ by more than rounding; 1 where one pass gave none."""
     if first is None or second is None:
         return 1.0
     return float(((first - second).flatten(1).abs().amax(dim=1) > ROUNDING).float().mean())

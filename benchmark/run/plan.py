@@ -71,13 +71,20 @@ def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None 
     return Plan(tuple(cells), tuple(dict.fromkeys(warnings)))
 
 
-def with_submission(planned: Plan, attack: Spec, norm: Norm, eps: float, file: Path) -> Plan:
-    """Return a plan in which the defenses are judged on clean images and on somebody's adversarial ones."""
+def with_submission(
+    planned: Plan, attack: Spec, norm: Norm, eps: float, file: Path, images: tuple[int, ...] | None
+) -> Plan:
+    """Return a plan in which the defenses are judged on somebody's adversarial images, and on all clean ones.
+
+    On no others' clean ones, where the file holds only some ``images``.
+    """
     cells: list[Cell] = []
     for cell in planned.cells:
         if isinstance(cell, AccuracyCell) and cell.attack is None:
-            use = PlannedAttack(attack, SUBMITTED.word, norm, eps, cell.setting.batch_size, file=str(file))
-            cells += [cell, replace(cell, attack=use, identity={**cell.identity, "attack": attack_identity(use)})]
+            batch = cell.setting.batch_size
+            use = PlannedAttack(attack, SUBMITTED.word, norm, eps, batch, file=str(file), images=images)
+            attacked = replace(cell, attack=use, identity={**cell.identity, "attack": attack_identity(use)})
+            cells += [attacked] if images else [cell, attacked]
     return Plan(tuple(cells), planned.warnings)
 
 

@@ -9,7 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from purification_bench.attacks.protocol import PROTOCOLS
 from purification_bench.benchmark.assets.always_training import AlwaysTraining
@@ -21,6 +24,8 @@ from purification_bench.benchmark.facts import plug_in
 from purification_bench.benchmark.registries import DATASETS
 from purification_bench.benchmark.run import contract
 from purification_bench.benchmark.run.cells import AccuracyCell, Judged, Plan, Setting
+from purification_bench.benchmark.run.cheats import Cheats
+from purification_bench.benchmark.run.imitation import EPOCHS, PAIRS, imitation
 from purification_bench.benchmark.run.judge import Judge
 from purification_bench.benchmark.run.profile import Profile
 from purification_bench.benchmark.run.progress import Progress
@@ -114,13 +119,32 @@ class Workbench:
             self.profile,
         )
 
-    def on_clean(self, setting: Setting, judged: Judged, progress: Progress) -> OnClean:
-        """Judge a defense on clean images, once; raise ``CannotBeJudgedError`` for one that fails on them."""
-        place = (*self._place(setting, judged.spec), setting.key, judged.draws)
-        known: OnClean | str = self._once(place, lambda: self._judge_clean(setting, judged, progress))
+    def on_clean(
+        self, setting: Setting, judged: Judged, progress: Progress, only: NDArray[np.bool_] | None = None
+    ) -> OnClean:
+        """Judge a defense on clean images (``only`` some), once; raise ``CannotBeJudgedError`` if it fails on them."""
+        place = (
+            *self._place(setting, judged.spec),
+            setting.key,
+            judged.draws,
+            None if only is None else only.tobytes(),
+        )
+        known: OnClean | str = self._once(place, lambda: self._judge_clean(setting, judged, progress, only))
         if isinstance(known, str):
             raise CannotBeJudgedError(known)
         return known
+
+    def imitation(self, setting: Setting, judged: Judged, progress: Progress) -> nn.Module:
+        """Return a network fitted to a defense, from the cache or made; ``UserError`` without a training split."""
+        place = (*self._place(setting, judged.spec), "imitation")
+
+        def fit() -> nn.Module:
+            x, y = plug_in(self._dataset(setting).training_split, "train", self.data_dir, PAIRS)
+            judge, mark = self.judge(setting, judged), self.mark(setting)
+            with progress.task(f"{setting.where}: imitating {judged.spec.label}", EPOCHS * len(y)) as advance:
+                return imitation(judge, Images(x, y), mark, judged.identity, setting.identity, advance)
+
+        return self._once(place, fit)
 
     def once_for(self, cell: AccuracyCell, what: str, make: Callable[[], T]) -> T:
         """Return what is measured once of the model that a cell's attacker sees."""
@@ -187,16 +211,23 @@ class Workbench:
         except FAULTS as error:
             return told(error, " while it was made")
 
-    def _judge_clean(self, setting: Setting, judged: Judged, progress: Progress) -> OnClean | str:
+    def _judge_clean(
+        self, setting: Setting, judged: Judged, progress: Progress, only: NDArray[np.bool_] | None
+    ) -> OnClean | str:
         x, y = self.images(setting)
+        if only is not None:
+            x, y = x[only], y[only]
         text = f"{setting.where}: {judged.spec.label} on clean images"
         try:
             judge = self.judge(setting, judged)
+            cheats = Cheats(judge, x, self.mark(setting))
+            with self.profile.phase("probe"):
+                _ = cheats.at_first
             with progress.task(text, len(y) * judged.passes) as advance:
                 verdicts = judge.judge(x, y, advance).verdicts
             with self.profile.phase("probe"):
-                kept = contract.probe(judge, x)
-            return OnClean(verdicts, kept)
+                kept = contract.probe(judge, x) | cheats.probe()
+            return OnClean(verdicts if only is None else verdicts.among(only), kept)
         except CannotBeJudgedError as error:
             return str(error)
         except UserError:

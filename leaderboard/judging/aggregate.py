@@ -68,9 +68,8 @@ def accuracy(result: Result | None) -> Estimate | None:
 def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | None:
     """Return each image's robust share ``(n,)``: right on the clean image and on the worst of the attacks.
 
-    The worst candidate (the clean image is one) is chosen on one set of draws and read from the other, so that it can
-    lie above what one attack leaves, by chance. None where the row lacks one of the ``columns``: a worst case over
-    fewer attacks is another number.
+    The worst candidate (the clean image is one) is the one expected to leave least by one set of draws, and is read
+    from the other. None where the row lacks one of the ``columns``: a worst case over fewer attacks is another number.
 
     The images are as many, the first of the fixed order, as under each required threat some attack of many steps and of
     the largest size judged (where there is none: as every attack judged). An attack on fewer is a candidate for
@@ -83,13 +82,13 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
     found = [result for result in results if result is not None]
     found += [other for column in columns for other in row.also.get(column, [])]
     candidates = [v for result in found for v in (result.clean, result.adversarial) if v is not None]
-    chosen = np.stack([_shares(verdicts, verdicts.chosen, n) for verdicts in candidates])
+    expected = np.stack([_expected(verdicts, n) for verdicts in candidates])
     reported = np.stack([_shares(verdicts, verdicts.reported, n) for verdicts in candidates])
-    # Where draws leave several candidates level, the one that is stronger over all its images is taken.
-    judged = np.isfinite(chosen)
-    left = np.where(judged, chosen, 0).sum(axis=1) / np.maximum(judged.sum(axis=1), 1)
+    # Where several candidates are level, the one that is stronger over all its images is taken.
+    judged = np.isfinite(expected)
+    left = np.where(judged, expected, 0).sum(axis=1) / np.maximum(judged.sum(axis=1), 1)
     by_strength = np.where(judged.any(axis=1), left, np.inf).argsort(kind="stable")
-    worst = by_strength[chosen[by_strength].argmin(axis=0)]
+    worst = by_strength[expected[by_strength].argmin(axis=0)]
     means: NDArray[np.float64] = reported[worst, np.arange(n)]
     return means
 
@@ -138,16 +137,36 @@ def area(board: Board, row: Row) -> float | None:
     return float(np.trapezoid(values, [0.0, *sizes]) / board.mark)
 
 
-def votes(row: Row, column: Column) -> tuple[float, float, float] | None:
-    """Return, for a stochastic row, majority-vote accuracy, and resubmission survival under attack and clean.
+@dataclass(frozen=True)
+class Votes:
+    """What all draws of some images come to, as shares of them."""
 
-    An image survives resubmission if every one of its reported draws is right; the clean figure is the control.
+    mean: float
+    """Of single draws, right."""
+    vote: float
+    """Right in more than half of their draws."""
+    worst: float
+    """Right in every draw: what is left to who may try again until one fails."""
+
+    @classmethod
+    def of(cls, verdicts: Verdicts, n: int) -> Votes:
+        """Count both sets of draws of the first ``n`` images."""
+        right = verdicts.chosen[:n].astype(int) + verdicts.reported[:n]
+        draws = 2 * verdicts.draws
+        return cls(float(right.mean() / draws), float((right > draws / 2).mean()), float((right == draws).mean()))
+
+
+def votes(row: Row, column: Column) -> tuple[Votes, Votes] | None:
+    """Return, for a stochastic row, what its draws come to under attack, and on the same images without.
+
+    None where nothing is drawn, or where an attack passed over images.
     """
     result = row.cells.get(column)
-    if result is None or not result.ok or not result.adversarial or not result.clean or result.adversarial.draws == 1:
+    if result is None or not result.ok or result.partial or not result.adversarial or not result.clean:
         return None
-    attacked, clean, draws = result.adversarial.reported, result.clean.reported, result.adversarial.draws
-    return float((attacked > draws / 2).mean()), float((attacked == draws).mean()), float((clean == draws).mean())
+    if not result.facts["stochastic"]:
+        return None
+    return Votes.of(result.adversarial, result.n), Votes.of(result.clean, result.n)
 
 
 def paired(board: Board) -> list[Pair]:
@@ -167,6 +186,26 @@ def paired(board: Board) -> list[Pair]:
         compared.append((first, second, compare(known[first][:n], known[second][:n]), n))
     adjusted = holm([comparison.p_value for _, _, comparison, _ in compared])
     return [Pair(*pair[:3], p, pair[3]) for pair, p in zip(compared, adjusted, strict=True)]
+
+
+def _expected(verdicts: Verdicts, n: int) -> NDArray[np.float64]:
+    """Return what share of draws to expect right of ``n`` images; infinite, no candidate, for those not judged.
+
+    Few draws of an image say little, so each share is drawn towards the mean over images, the more, the less images
+    differ beyond what draws explain (empirical Bayes, by the moments of a beta-binomial). Else the least of several
+    noisy shares would often choose the weaker attack.
+    """
+    shares, draws = _shares(verdicts, verdicts.chosen, n), verdicts.draws
+    judged = shares[np.isfinite(shares)]
+    mean = judged.mean() if len(judged) else 0.0
+    if draws == 1 or not 0 < mean < 1:
+        return shares
+    alike = (judged.var() / (mean * (1 - mean)) - 1 / draws) / (1 - 1 / draws)
+    alike = min(max(alike, 0.0), 1.0)
+    weight = draws * alike / (draws * alike + 1 - alike)
+    expected = np.full(n, np.inf)
+    expected[np.isfinite(shares)] = weight * judged + (1 - weight) * mean
+    return expected
 
 
 def _shares(verdicts: Verdicts, counts: NDArray[np.uint8], n: int) -> NDArray[np.float64]:

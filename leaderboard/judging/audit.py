@@ -10,6 +10,7 @@ from purification_bench.leaderboard.judging.checks.control import attacks_work_a
 from purification_bench.leaderboard.judging.checks.evidence import by_chance
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
+from purification_bench.leaderboard.judging.checks.steps import FALL, fall_by_more_steps
 
 STANDS = "stands"
 FEWEST = 50
@@ -35,6 +36,9 @@ def verdict(board: Board, row: Row) -> str:
     unjudged = _why_unjudged(board, row)
     if worst is None or unjudged:
         return f"not judged: {unjudged}"
+    fall = fall_by_more_steps(board, row)
+    if fall is not None and fall[1] - fall[2] > FALL:
+        return f"not converged: more steps took {100 * (fall[1] - fall[2]):.1f} points"
     if worst.low <= chance:
         return f"not shown to be better than chance, on {worst.n} images"
     return STANDS if worst.n >= FEWEST else f"{STANDS}, on {worst.n} images: too few for a rank"

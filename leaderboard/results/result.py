@@ -109,8 +109,9 @@ class Result:
 
     @property
     def partial(self) -> bool:
-        """Whether its attack passed over images that earlier ones had broken."""
-        return self.identity.get("after") is not None
+        """Whether its attack passed over images: those that earlier ones had broken, or that a file does not hold."""
+        passed_over = self.adversarial is not None and self.adversarial.before is not None
+        return passed_over or self.identity.get("after") is not None
 
     @property
     def means(self) -> NDArray[np.float64]:

@@ -29,7 +29,8 @@ class Verdicts:
     chosen: Counts
     reported: Counts
     before: Counts | None = None
-    """Images ``(n,)`` that earlier attacks had broken, so that this one passed over them; None: it met all.
+    """Images ``(n,)`` that this attack passed over, as earlier ones had broken them, or its file does not hold them;
+    None: it met all.
 
     Their counts are 0 and mean nothing.
     """

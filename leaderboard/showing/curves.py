@@ -51,7 +51,7 @@ class Band:
 def curves(board: Board, folder: Path, stem: str) -> Path | None:
     """Write what ``draw_curves`` draws as SVG and PNG; return the PNG's path, None where there is nothing to draw."""
     figure = draw_curves(board)
-    return None if figure is None else _save(figure, folder, stem)
+    return None if figure is None else save_figure(figure, folder, stem)
 
 
 def draw_curves(board: Board) -> Figure | None:
@@ -118,7 +118,7 @@ def _curves_of(panel: Axes, board: Board, attack: str, rows: Sequence[Row]) -> l
 def gaps(board: Board, folder: Path, stem: str) -> Path | None:
     """Write what ``draw_gaps`` draws as SVG and PNG; return the PNG's path, None where there is nothing to draw."""
     figure = draw_gaps(board)
-    return None if figure is None else _save(figure, folder, stem)
+    return None if figure is None else save_figure(figure, folder, stem)
 
 
 def draw_gaps(board: Board) -> Figure | None:
@@ -184,7 +184,8 @@ def _dress(panel: Axes, board: Board, title: str, bands: Sequence[Band]) -> None
         panel.spines[side].set_visible(False)
 
 
-def _save(figure: Figure, folder: Path, stem: str) -> Path:
+def save_figure(figure: Figure, folder: Path, stem: str) -> Path:
+    """Write a figure as SVG and PNG; return the PNG's path."""
     path = save_png(figure, folder / f"{stem}.png", dpi=130)
     figure.set_layout_engine("none")  # it is laid out: once is enough
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})

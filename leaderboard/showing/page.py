@@ -13,6 +13,7 @@ from purification_bench.leaderboard.showing import markdown, page_parts
 from purification_bench.leaderboard.showing.curves import MOST_ROWS, curves, gaps
 from purification_bench.leaderboard.showing.gallery import MOST_DEFENSES, gallery
 from purification_bench.leaderboard.showing.page_boards import Picture, Section
+from purification_bench.leaderboard.showing.strength import strength
 from purification_bench.leaderboard.showing.tables import standings
 from purification_bench.leaderboard.showing.tables.origin import machine, versions
 from purification_bench.leaderboard.showing.values import Name, Term, text
@@ -24,6 +25,10 @@ GAPS = (
 CURVES = (
     f"Accuracy under attackers who do not know the purifier, attack by attack, of at most {MOST_ROWS} defenses. Others "
     "leave less. The dotted line is the size at which rows are compared."
+)
+STRENGTH = (
+    "What attacks leave at the size at which rows are compared, against the gradients that an image took, for attacks "
+    "that ran at several costs."
 )
 GALLERY = (
     f"What the purifiers (at most {MOST_DEFENSES}) make of the first images under an attack that does not know them, "
@@ -88,6 +93,7 @@ def _drawn(board: Board, store: Store, folder: Path) -> list[tuple[str, str, Pat
     name = file_name(board)
     drawn = [
         ("gaps", GAPS, gaps(board, folder, f"gaps-{name}")),
+        ("strength", STRENGTH, strength(board, folder, f"strength-{name}")),
         ("curves", CURVES, curves(board, folder, f"curves-{name}")),
         ("gallery", GALLERY, gallery(board, store.examples_of, folder, f"gallery-{name}")),
     ]

@@ -19,6 +19,7 @@ from purification_bench.leaderboard.showing.tables import (
     origin,
     standings,
     stochastic,
+    strength,
 )
 from purification_bench.leaderboard.showing.values import Name, text
 
@@ -50,7 +51,7 @@ class Section:
 
     board: Board
     pictures: Mapping[str, Picture] = field(default_factory=dict)
-    """By ``gaps``, ``curves`` and ``gallery``, those that were drawn."""
+    """By ``gaps``, ``strength``, ``curves`` and ``gallery``, those that were drawn."""
 
     @property
     def is_ranked(self) -> bool:
@@ -112,10 +113,11 @@ class Section:
     def _judged(self) -> Iterator[Part]:
         """Yield what there is to say only of rows that are compared."""
         board = self.board
-        seen = [standings.worth(board), attackers.by_threat(board), attackers.how(board)]
+        seen = [standings.worth(board), attackers.by_threat(board), strength.by_strength(board), attackers.how(board)]
         if any(seen):
             says = "What each kind of attacker leaves, and how they went about it"
-            yield Part(f"{board.title}: attackers", says, [table for table in seen if table])
+            tables = [table for table in seen if table]
+            yield Part(f"{board.title}: attackers", says, tables, self._drawn("strength"))
         checks = audits.checks(board)
         if checks:
             says = "Which checks each row failed, and the evidence"

@@ -28,7 +28,7 @@ def two_passes_agree(board: Board, row: Row) -> Finding:
 
 def keeps_its_contract(board: Board, row: Row) -> Finding:
     """Expect purified pixels to depend on the image alone: not on its neighbours, on who asks, or how often."""
-    shares = {words: _largest(row, probe) for probe, words in PROMISES.items()}
+    shares = {words: largest(row, probe) for probe, words in PROMISES.items()}
     measured = {words: changed for words, changed in shares.items() if changed is not None}
     said = [(_otherwise(changed, words), changed > 0) for words, changed in measured.items()]
     return conclude("keeps its contract", said, NOT_PROBED)
@@ -36,7 +36,7 @@ def keeps_its_contract(board: Board, row: Row) -> Finding:
 
 def modes_agree(board: Board, row: Row) -> Finding:
     """Expect the same pixels in train mode; informs: batch norm and dropout differ there, and all is judged in eval."""
-    changed = _largest(row, "differs_in_train_mode")
+    changed = largest(row, "differs_in_train_mode")
     said = [] if changed is None else [(_otherwise(changed, "in train mode"), changed > 0)]
     return conclude("modes agree", said, NOT_PROBED, gates=False)
 
@@ -45,7 +45,8 @@ def _otherwise(changed: float, where: str) -> str:
     return f"{100 * changed:.0f} % of images are purified otherwise {where}"
 
 
-def _largest(row: Row, probe: str) -> float | None:
+def largest(row: Row, probe: str) -> float | None:
+    """Return the largest value of a probe of the defense; None where no result holds it."""
     return max((float(result.probes[probe]) for result in probed(row) if probe in result.probes), default=None)
 
 

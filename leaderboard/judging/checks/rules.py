@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from purification_bench.leaderboard.judging.checks.cheats import (
+    draws_from_torch,
+    knows_no_judged_image,
+    remembers_nothing,
+)
 from purification_bench.leaderboard.judging.checks.contract import (
     attacks_run,
     keeps_its_contract,
@@ -30,7 +35,8 @@ from purification_bench.leaderboard.judging.checks.steps import (
 )
 
 RULES: tuple[Check, ...] = (
-    *(attacks_work_at_all, two_passes_agree, keeps_its_contract, modes_agree, gradient_auditable, attacks_run),
+    *(attacks_work_at_all, two_passes_agree, keeps_its_contract, knows_no_judged_image, remembers_nothing),
+    *(draws_from_torch, modes_agree, gradient_auditable, attacks_run),
     *(gradients_exist, objective_improves, planted_examples_are_found, iterative_beats_single_step),
     *(more_steps_change_little, success_grows_with_eps, the_whole_box_breaks_it, seeing_helps, each_gradient_helps),
     *(gradients_beat_queries, noise_hides_nothing),

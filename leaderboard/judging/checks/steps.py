@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from purification_bench.leaderboard.judging.aggregate import robust_accuracy
+from purification_bench.leaderboard.judging.aggregate import robust_accuracy, robust_means
 from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.judging.checks.evidence import (
     blind,
@@ -18,6 +18,9 @@ from purification_bench.leaderboard.judging.checks.evidence import (
 )
 from purification_bench.leaderboard.judging.checks.finding import Finding, conclude
 from purification_bench.leaderboard.results.sizes import in_words
+
+FALL = 0.02
+"""By so much may attacks of twice the steps lower the worst case of a row that has converged."""
 
 
 def iterative_beats_single_step(board: Board, row: Row) -> Finding:
@@ -35,28 +38,44 @@ def iterative_beats_single_step(board: Board, row: Row) -> Finding:
 
 
 def more_steps_change_little(board: Board, row: Row) -> Finding:
-    """Expect twice the steps to break few images more; else the attack has not converged."""
-    pairs = [
-        (few, many)
-        for few, many in product(seeing(row), repeat=2)
-        if place(few) == place(many)
-        and few.attack_name == many.attack_name
-        and 0 < 2 * _steps(row, few) == _steps(row, many)
-    ]
-    said = [
-        (
-            f"{few.attack} ({few.threat.word}) at {in_words(few.eps)} leaves {share(row, few)}, twice the steps "
-            f"{share(row, many)}",
-            leaves_more(row, few, many),
-        )
-        for few, many in pairs
-    ]
+    """Expect attacks of twice the steps, or more, to lower the worst case by no more than two points.
+
+    Informs: where they do, the row has not converged, and has no rank.
+    """
+    fall = fall_by_more_steps(board, row)
+    said = []
+    if fall is not None:
+        longer, before, after = fall
+        named = ", ".join(sorted({f"{column.attack} ({column.threat.word})" for column in longer}))
+        sentence = f"without {named} the worst case is {100 * before:.1f} %, with it {100 * after:.1f} %"
+        said = [(sentence, before - after > FALL)]
     return conclude("more steps change little", said, "no attack ran with twice the steps of another", gates=False)
 
 
+def fall_by_more_steps(board: Board, row: Row) -> tuple[list[Column], float, float] | None:
+    """Return the attacks of twice the steps of another, and the worst case at the mark without and with them.
+
+    None where there are none.
+    """
+    columns = board.headline(row, board.mark)
+    longer = [many for many in columns if any(_doubles(row, few, many) for few in columns)]
+    before, after = robust_means(row, [c for c in columns if c not in longer]), robust_means(row, columns)
+    if not longer or before is None or after is None:
+        return None
+    n = min(len(before), len(after))
+    return longer, float(before[:n].mean()), float(after[:n].mean())
+
+
+def _doubles(row: Row, few: Column, many: Column) -> bool:
+    """Say whether an attack is another of the same kind, size and threat with twice the steps or more."""
+    same = place(few) == place(many) and few.attack_name == many.attack_name
+    return same and few.eps == many.eps and 0 < 2 * _steps(row, few) <= _steps(row, many)
+
+
 def _steps(row: Row, column: Column) -> int:
-    steps = row.cells[column].identity["attack"]["options"].get("steps")
-    return steps if isinstance(steps, int) else 0
+    options = row.cells[column].identity["attack"]["options"]
+    steps, restarts = options.get("steps"), options.get("restarts", 1)
+    return steps * restarts if isinstance(steps, int) and isinstance(restarts, int) else 0
 
 
 def success_grows_with_eps(board: Board, row: Row) -> Finding:
