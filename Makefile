@@ -30,12 +30,12 @@ coverage: $(VENV)/installed-test
 costs: $(VENV)/installed
 	$(BIN)/python -m purification_bench.benchmark.run.costs leaderboard/published leaderboard/reproduction leaderboard/controls $(wildcard results)
 
-# What hides its gradient, what is honest, and what is robust: the audit of each, written to leaderboard/controls.
-PLUGINS := --plugin tests/plugins/masked.py --plugin tests/plugins/honest.py
-MASKED = $(shell sed -n 's/^@register_defense("\(.*\)")/\1/p' tests/plugins/masked.py | paste -sd, -)
+# What hides its gradient, cheats, is honest, or robust: the audit of each, written to leaderboard/controls.
+CONTROLS := tests/plugins/masked.py tests/plugins/cheating.py tests/plugins/honest.py
+NAMES = $(shell sed -n 's/^@register_defense("\(.*\)")/\1/p' $(CONTROLS) | paste -sd, -)
 
 audit-controls: $(VENV)/installed
-	$(BIN)/bench audit $(MASKED),honest_constant,honest_nearest,binarize,median $(PLUGINS) -n 200 --out leaderboard/controls || test $$? -eq 1
+	$(BIN)/bench audit $(NAMES),binarize,median $(CONTROLS:%=--plugin %) -n 200 --out leaderboard/controls || test $$? -eq 1
 	$(BIN)/bench audit none,median --classifier model_a_at -n 200 --out leaderboard/controls || test $$? -eq 1
 
 lint: $(VENV)/installed-dev

@@ -29,7 +29,7 @@ MOMENTUM = 0.75
 
 @register_attack("latent")
 class LatentSearch(Attack):
-    """Adam on the code z towards every wrong class, drawn into the ball around x; then steps in pixels from there.
+    """Adam on the code z towards wrong classes, drawn into the ball around x; then steps in pixels from there.
 
     A purifier that projects on what its decoder can make leaves such an image as it is (Athalye et al. 2018, the
     attack on Defense-GAN's manifold). The margin is a mean over codes around z, for the purifier's own search ends
@@ -57,9 +57,9 @@ class LatentSearch(Attack):
     def __init__(
         self,
         *,
-        steps: int = 200,
+        steps: int = 100,
         step_size: float = 0.05,
-        targets: int = 9,
+        targets: int = 3,
         runs: int = 1,
         around: int = 2,
         spread: float = 0.5,
@@ -142,9 +142,9 @@ class LatentSearchL2(LatentSearch):
         self,
         *,
         bound: float = 1.98,
-        steps: int = 200,
+        steps: int = 100,
         step_size: float = 0.05,
-        targets: int = 9,
+        targets: int = 3,
         runs: int = 1,
         around: int = 2,
         spread: float = 0.5,

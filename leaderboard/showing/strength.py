@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from purification_bench.leaderboard.judging.aggregate import standing
 from purification_bench.leaderboard.judging.boards import Board, Row
@@ -62,6 +63,9 @@ def _panel(panel: Axes, board: Board, row: Row, names: list[str]) -> None:
     if worst is not None:
         panel.axhline(100 * worst.value, color="0.5", linewidth=1, linestyle="--", label=TOGETHER)
     panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    panel.xaxis.set_minor_locator(NullLocator())
     panel.set_title(wrapped(of_board(board)[row.defense]), fontsize=10)
     panel.set_xlabel("gradients an image")
     panel.set_ylim(0, 100)

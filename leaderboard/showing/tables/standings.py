@@ -59,6 +59,8 @@ LEGEND = (
         ": a classifier that guesses would do as well. ",
         Term("Not shown"),
         " to be better: the interval reaches down to that. ",
+        Term("Not converged"),
+        ": attacks of twice the steps still took more than two points, so more steps may take more. ",
         Term("Not judged"),
         ": an attack is missing without which the number would say nothing.",
     ),
