@@ -131,17 +131,18 @@ def test_the_worst_of_many_draws_drives_honest_noise_down_and_its_rank_does_not_
     assert robust_accuracy(board.rows["noise"], board.columns).value == pytest.approx(0.9, abs=0.02)
 
 
-def test_few_draws_do_not_choose_the_weaker_attack():
+@pytest.mark.parametrize("draws", [1, 5])
+def test_few_draws_do_not_choose_the_weaker_attack(draws):
     """One attack leaves each image right in 40 % of its draws, two others in half: by luck they often look stronger."""
     random = np.random.RandomState(0)
     shares = {"bim": 0.5, "fgsm": 0.5, "pgd": 0.4}
     results = []
     for name, share in shares.items():
-        drawn = random.binomial(5, share, size=(2, 500)).astype(np.uint8)
-        made = result("cae", name, 0.3, clean=(5,) * 500, adversarial=drawn[0], draws=5)
-        results.append(replace(made, adversarial=Verdicts(5, *drawn)))
+        drawn = random.binomial(draws, share, size=(2, 1000)).astype(np.uint8)
+        made = result("cae", name, 0.3, clean=(draws,) * 1000, adversarial=drawn[0], draws=draws)
+        results.append(replace(made, adversarial=Verdicts(draws, *drawn)))
     board = board_of(*results)
-    assert robust_accuracy(board.rows["cae"], board.columns).value < 0.42
+    assert robust_accuracy(board.rows["cae"], board.columns).value < 0.44
 
 
 def test_where_images_differ_each_still_has_its_own_worst_attack():

@@ -54,7 +54,7 @@ def test_it_is_drawn_where_an_attack_ran_at_several_costs():
     board, _ = board_of(*BLIND, *SEVERAL, QUERIED)
     figure = draw_strength(board)
     (panel,) = [axes for axes in figure.axes if axes.get_visible()]
-    assert [list(line.get_xdata()) for line in panel.get_lines()][0] == [20, 40, 100]
+    assert next(list(line.get_xdata()) for line in panel.get_lines()) == [20, 40, 100]
     assert panel.get_xscale() == "log"
     alone, _ = board_of(*BLIND, SEVERAL[0])
     assert draw_strength(alone) is None

@@ -191,20 +191,22 @@ def paired(board: Board) -> list[Pair]:
 def _expected(verdicts: Verdicts, n: int) -> NDArray[np.float64]:
     """Return what share of draws to expect right of ``n`` images; infinite, no candidate, for those not judged.
 
-    Few draws of an image say little, so each share is drawn towards the mean over images, the more, the less images
-    differ beyond what draws explain (empirical Bayes, by the moments of a beta-binomial). Else the least of several
-    noisy shares would often choose the weaker attack.
+    Few draws of an image say little, so each share is drawn towards the mean over images, the more, the less the two
+    sets of draws agree on which images are right (empirical Bayes: the posterior mean under a beta prior whose
+    correlation of draws is that of the sets). Else the least of several noisy shares would often be the weaker
+    attack's. Of a deterministic defense the sets are one, and shares stay as they are.
     """
-    shares, draws = _shares(verdicts, verdicts.chosen, n), verdicts.draws
-    judged = shares[np.isfinite(shares)]
-    mean = judged.mean() if len(judged) else 0.0
-    if draws == 1 or not 0 < mean < 1:
+    shares = _shares(verdicts, verdicts.chosen, n)
+    judged = np.isfinite(shares)
+    first, second = shares[judged], _shares(verdicts, verdicts.reported, n)[judged]
+    mean = (first.mean() + second.mean()) / 2 if len(first) else 0.0
+    if not 0 < mean < 1:
         return shares
-    alike = (judged.var() / (mean * (1 - mean)) - 1 / draws) / (1 - 1 / draws)
-    alike = min(max(alike, 0.0), 1.0)
-    weight = draws * alike / (draws * alike + 1 - alike)
+    covariance = ((first - mean) * (second - mean)).mean()
+    alike = min(max(covariance / (mean * (1 - mean)), 0.0), 1.0)
+    weight = verdicts.draws * alike / (verdicts.draws * alike + 1 - alike)
     expected = np.full(n, np.inf)
-    expected[np.isfinite(shares)] = weight * judged + (1 - weight) * mean
+    expected[judged] = weight * first + (1 - weight) * mean
     return expected
 
 
