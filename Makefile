@@ -31,11 +31,12 @@ costs: $(VENV)/installed
 	$(BIN)/python -m purification_bench.benchmark.run.costs leaderboard/published leaderboard/reproduction leaderboard/controls $(wildcard results)
 
 # What hides its gradient, cheats, is honest, or robust: the audit of each, written to leaderboard/controls.
-CONTROLS := tests/plugins/masked.py tests/plugins/cheating.py tests/plugins/honest.py
-NAMES = $(shell sed -n 's/^@register_defense("\(.*\)")/\1/p' $(CONTROLS) | paste -sd, -)
+NAMES = $(shell sed -n 's/^@register_defense("\(.*\)")/\1/p' $(1:%=tests/plugins/%.py) | paste -sd, -)
+PLUGINS = $(1:%=--plugin tests/plugins/%.py)
 
 audit-controls: $(VENV)/installed
-	$(BIN)/bench audit $(NAMES),binarize,median $(CONTROLS:%=--plugin %) -n 200 --out leaderboard/controls || test $$? -eq 1
+	$(BIN)/bench audit $(call NAMES,masked honest),binarize,median $(call PLUGINS,masked honest) -n 200 --out leaderboard/controls || test $$? -eq 1
+	$(BIN)/bench audit $(call NAMES,cheating ordinary) $(call PLUGINS,cheating ordinary) -n 50 --out leaderboard/controls || test $$? -eq 1
 	$(BIN)/bench audit none,median --classifier model_a_at -n 200 --out leaderboard/controls || test $$? -eq 1
 
 lint: $(VENV)/installed-dev

@@ -15,21 +15,24 @@ from purification_bench.defenses.errors import at_least_one
 
 HALVINGS = 8
 """Queries for the least distance along a direction that turned out well."""
+OVERHEAD = 2
+"""Queries of a start besides: which class the image has, and which have others."""
 
 
 @register_attack("rays")
 class RayS(Attack):
-    """Flip the signs of ever smaller blocks of pixels, where that brings the decision boundary nearer in Linf.
+    """Search by decisions alone: flip signs of ever smaller blocks of pixels where that brings the boundary nearer.
 
-    The first start goes towards the nearest image of the batch that the model takes for another class, the next to the
+    How near it is, is the least Linf distance along the signs at which the class changes (Chen and Gu 2020). The first
+    start goes towards the nearest image of the batch that the model takes for another class, the next to the
     second nearest, and so on. Of a random model it sees one draw, held fixed.
 
     Parameters
     ----------
     queries:
-        For an image, over all starts; one that is found broken within the ball asks no more.
+        For an image, shared out evenly over the starts; one that is found broken within the ball asks no more.
     starts:
-        Directions that are tried, each with as many queries.
+        Directions that are tried, one after another.
     """
 
     needs = "queries"
@@ -48,7 +51,8 @@ class RayS(Attack):
             left = (rays.distance > eps).nonzero()[:, 0]
             if not len(left):
                 break
-            rays.shorten(left, _towards_another(held, x, y, start)[left], self.queries // self.starts, eps)
+            directions = _towards_another(held, x, y, start)[left]
+            rays.shorten(left, directions, self.queries // self.starts - OVERHEAD, eps)
         delta = rays.direction * rays.distance.clamp(max=eps)[:, None, None, None]
         return (x + delta).clamp(0, 1)
 
@@ -78,7 +82,7 @@ class _Rays:
             self._keep(rows, found, distance)
             going_on = distance > eps
             rows, found, distance = rows[going_on], found[going_on], distance[going_on]
-            if spent >= queries or not len(rows):
+            if spent + 1 + HALVINGS > queries or not len(rows):
                 return
             flipped = self._flipped(found, blocks, block)
             nearer = self._searched(rows, flipped, distance.clamp(max=1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import Spec
 
 FACTS = ("name", "dataset", "norm", "eps")
+ROUNDING = 2**-11
+"""By how much float16 may round a pixel of [0, 1]."""
 NORMS = ("linf", "l2")
 
 
@@ -73,8 +76,15 @@ class Submission:
         return cls(name, dataset, norm, eps, x_adv.float(), index, labels, x_adv.dtype == torch.float16)
 
     def kept_inside(self, x: Tensor) -> Tensor:
-        """Return the images, brought back to the ball around clean ones where float16 rounded them out of it."""
-        return Ball(self.eps, self.norm).inside(x, self.x_adv) if self.rounded else self.x_adv
+        """Return the images; where float16 rounded them out of the balls around clean ones, those brought back.
+
+        An image that is further out stays there, for the guard to refuse.
+        """
+        if not self.rounded:
+            return self.x_adv
+        inside = Ball(self.eps, self.norm).inside(x, self.x_adv)
+        near = (inside - self.x_adv).flatten(1).abs().amax(dim=1) <= ROUNDING
+        return torch.where(near[:, None, None, None], inside, self.x_adv)
 
 
 def _wrong_facts(facts: Mapping[str, Any]) -> str:
@@ -87,7 +97,9 @@ def _wrong_facts(facts: Mapping[str, Any]) -> str:
     norm, eps = facts["norm"], facts["eps"]
     if norm not in NORMS:
         return f"norm must be linf or l2, not {norm!r}"
-    if not isinstance(eps, int | float) or isinstance(eps, bool) or not eps > 0 or (norm == "linf" and eps > 1):
+    if not isinstance(eps, int | float) or isinstance(eps, bool):
+        return f"eps must be a number, not {eps!r}"
+    if not 0 < eps < math.inf or (norm == "linf" and eps > 1):
         return f"eps must lie in {'(0, 1]' if norm == 'linf' else '(0, inf)'}, not {eps!r}"
     return ""
 

@@ -63,7 +63,7 @@ HONEST_TOO = ["honest_blur", "honest_noise", "honest_contrast"]
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
     """Every control's audit by name; the auto-encoder's before the classifier that it was trained for."""
-    small = ("--classifier", "small", "--zoo", ZOO, *plugins("masked", "honest", "cheating", "small"))
+    small = ("--classifier", "small", "--zoo", ZOO, *plugins("masked", "honest", "cheating", "ordinary", "small"))
     names = ",".join(name for name in [*MASKED, *HONEST, *CHEATS, *HONEST_TOO] if name not in STANDS)
     found = audits(tmp_path_factory.mktemp("controls"), names, *small)
     found |= audits(tmp_path_factory.mktemp("masked_cae"), ",".join(STANDS), "-n", "20", *plugins("masked"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -78,11 +79,12 @@ CLEAN = torch.zeros(40, 3, 32, 32).numpy()
 @pytest.mark.parametrize(
     ("x_adv", "facts", "message"),
     [
-        (CLEAN, {}, "it: Submitted left the linf ball"),
-        (CLEAN + 2, {}, "it: Submitted left the box"),
+        (CLEAN, {}, "it: left the linf ball"),
+        (CLEAN + 2, {}, "it: left the box"),
         (CLEAN[:, :1], {}, "x_adv has shape (40, 1, 32, 32) where (40, 3, 32, 32) is meant"),
         (CLEAN.astype(np.float64), {}, "must be float32 or float16 (n, C, H, W), not torch.float64"),
         (CLEAN, {"eps": 0}, "eps must lie in (0, 1], not 0"),
+        (CLEAN, {"eps": "0.3"}, "eps must be a number, not '0.3'"),
         (CLEAN, {"norm": "l2", "eps": -1}, "eps must lie in (0, inf), not -1"),
         (CLEAN, {"norm": "l1"}, "norm must be linf or l2, not 'l1'"),
         (CLEAN, {"dataset": "shape"}, "unknown dataset 'shape'; did you mean 'shapes'?"),
@@ -136,7 +138,8 @@ def test_some_images_by_their_index_are_judged_and_no_others(bench, tmp_path):
     assert status == 0
     assert "some: 8 images, linf up to 1 of 1" in out
     (result,) = [r for r in Store(tmp_path / "results").results() if r.defense == "none"]
-    assert result.n == 20 and result.partial
+    assert result.n == 20 and not result.partial and int(result.met.sum()) == 8
+    assert re.search(r"none, matched: \d+\.\d % of 8 images right, 100\.0 % of the same clean", out)
     assert sorted(np.flatnonzero(result.adversarial.before == 0)) == sorted(SOME)
     assert int(result.adversarial.reported.sum()) <= 4
     assert np.array_equal(result.clean.before, result.adversarial.before)
@@ -166,6 +169,16 @@ def test_half_precision_is_brought_back_to_the_ball(bench, tmp_path):
     status, out, _ = bench("score", "half.npz", *PLACE)
     assert status == 0
     assert "half: 12 images, linf up to 0.1 of 0.1" in out
+
+
+@pytest.mark.parametrize(("pixel", "message"), [(0.99, "left the linf ball"), (1.2, "left the box")])
+def test_half_precision_is_no_leave_to_go_further(bench, tmp_path, pixel, message):
+    moved = DATASETS.create("shapes").judged(12).x.clone()
+    moved[3, 0, 0, 0] = pixel
+    Submission("half", "shapes", "linf", 0.1, moved, rounded=True).write(tmp_path / "half.npz")
+    status, _, err = bench("score", "half.npz", *PLACE)
+    assert status == 2
+    assert f"half: {message}" in err
 
 
 def test_an_l2_set_is_judged_and_enters_no_linf_worst_case(bench, tmp_path):

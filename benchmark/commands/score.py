@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from purification_bench.benchmark.run.session import Session
 from purification_bench.benchmark.run.workbench import Workbench
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import split_list
+from purification_bench.leaderboard.judging.aggregate import accuracy, standing
+from purification_bench.leaderboard.judging.layout import lay_out
+from purification_bench.leaderboard.results.result import Result
 from purification_bench.leaderboard.results.store import Store
 
 QUOTED = 3
@@ -54,8 +58,38 @@ def run(args: argparse.Namespace) -> int:
             outcome = entry.begun.execute(store, progress, entry.workbench)
         if outcome.computed:
             store.record_command(command_line("score", args, *args.file))
-        status |= report(screen, store, entry.begun, outcome, full=True, ranked=False)
+        for line in _came_to(entry.begun.results(store), store):
+            screen.print(line, markup=False, soft_wrap=True)
+        status |= report(screen, store, entry.begun, outcome, full=False, ranked=False)
     return status
+
+
+def _came_to(scored: Iterable[Result], store: Store) -> Iterator[str]:
+    """Say what is left of each defense, and which rows of the folder fell by how much."""
+    keys = set()
+    for result in scored:
+        keys.add(result.key)
+        left, clean = accuracy(result), result.clean
+        if result.attack and left is not None and clean is not None:
+            unattacked = 100 * clean.means[result.met].mean()
+            who = f"{result.defense}, {result.identity['classifier']['label']}"
+            yield f"  {who}: {100 * left.value:.1f} % of {left.n} images right, {unattacked:.1f} % of the same clean"
+    everything = list(store.results())
+    before = _headlines(result for result in everything if result.key not in keys or not result.attack)
+    for where, (name, value) in _headlines(everything).items():
+        if where in before and value < before[where][1]:
+            yield f"  {name} falls from {100 * before[where][1]:.1f} to {100 * value:.1f} %"
+
+
+def _headlines(results: Iterable[Result]) -> dict[tuple[str, str], tuple[str, float]]:
+    """Return each row's name and headline at the mark, where it has one, by board and row."""
+    found = {}
+    for board in lay_out(results):
+        for row in board.rows.values():
+            robust = standing(board, row, board.mark).robust if board.headline(row, board.mark) else None
+            if robust is not None:
+                found[board.title, row.defense] = f"{row.defense} ({board.title}, at {board.mark:g})", robust.value
+    return found
 
 
 def _checked(args: argparse.Namespace, file: Path) -> _Entry:
@@ -101,7 +135,7 @@ def _kept_to_rules(
         try:
             (x_adv,) = guard.run(attack, workbench.classifier(setting), x, y, [submission.eps], [0])
         except guard.AttackError as error:
-            raise UserError(f"{submission.name}: {error}") from error
+            raise UserError(f"{submission.name}: {str(error).removeprefix('Submitted ')}") from error
     return attack, float(guard.distances(attack.norm, x, x_adv).max())
 
 

@@ -5,6 +5,7 @@ Each is asked on a few images under noise of the size that rows are compared at,
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +14,16 @@ from functools import cached_property
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import functional
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.run.contract import IMAGES, differing, purified
 from purification_bench.benchmark.run.judge import Judge
 from purification_bench.benchmark.seeds import keyed_seed
 
-TURN = 5.0
-"""Degrees by which fresh images are turned."""
+TURN = math.radians(5)
+"""By how much fresh images are turned."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,12 @@ def _error(answer: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 def _moved(x: Tensor) -> Iterator[Tensor]:
-    """Yield the images moved by one pixel, then turned."""
-    yield functional.affine(x, angle=0.0, translate=[1, 1], scale=1.0, shear=[0.0, 0.0])
-    yield functional.rotate(x, TURN, functional.InterpolationMode.BILINEAR)
+    """Yield the images moved by one pixel down and right, then turned about their middle."""
+    yield F.pad(x, (1, 0, 1, 0), mode="replicate")[:, :, :-1, :-1]
+    cosine, sine = math.cos(TURN), math.sin(TURN)
+    turn = torch.tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0]], device=x.device).expand(len(x), 2, 3)
+    grid = F.affine_grid(turn, list(x.shape), align_corners=False)
+    yield F.grid_sample(x, grid, padding_mode="border", align_corners=False).clamp(0, 1)
 
 
 @contextmanager

@@ -58,11 +58,11 @@ class Standing:
 def accuracy(result: Result | None) -> Estimate | None:
     """Return the share of images classified right: under the result's attack, or clean where it has none.
 
-    None of an attack that passed over some of them.
+    Of a file that holds only some of them, among those; None of an attack that passed over broken ones.
     """
     if result is None or not result.ok or result.partial:
         return None
-    return estimate(result.means) if (result.adversarial if result.attack else result.clean) else None
+    return estimate(result.means[result.met]) if (result.adversarial if result.attack else result.clean) else None
 
 
 def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | None:
@@ -74,6 +74,7 @@ def robust_means(row: Row, columns: Sequence[Column]) -> NDArray[np.float64] | N
     The images are as many, the first of the fixed order, as under each required threat some attack of many steps and of
     the largest size judged (where there is none: as every attack judged). An attack on fewer is a candidate for
     those, so that no attack, however few its images, can raise the worst case, or narrow what it is taken over.
+    Infinite for an image that none of the attacks met.
     """
     results = [row.cells.get(column) for column in columns]
     if not results or any(result is None or not result.ok for result in results):
@@ -106,7 +107,7 @@ def _images(row: Row, columns: Sequence[Column]) -> int:
 def robust_accuracy(row: Row, columns: Sequence[Column]) -> Estimate | None:
     """Return the per-image worst case over the clean image and the attacks in ``columns``."""
     means = robust_means(row, columns)
-    return None if means is None else estimate(means)
+    return None if means is None else estimate(means[np.isfinite(means)])
 
 
 @lru_cache(maxsize=10_000)
@@ -162,7 +163,7 @@ def votes(row: Row, column: Column) -> tuple[Votes, Votes] | None:
     None where nothing is drawn, or where an attack passed over images.
     """
     result = row.cells.get(column)
-    if result is None or not result.ok or result.partial or not result.adversarial or not result.clean:
+    if result is None or not result.ok or not result.adversarial or not result.clean or not result.met.all():
         return None
     if not result.facts["stochastic"]:
         return None
@@ -199,10 +200,10 @@ def _expected(verdicts: Verdicts, n: int) -> NDArray[np.float64]:
     shares = _shares(verdicts, verdicts.chosen, n)
     judged = np.isfinite(shares)
     first, second = shares[judged], _shares(verdicts, verdicts.reported, n)[judged]
-    mean = (first.mean() + second.mean()) / 2 if len(first) else 0.0
+    mean = first.mean() if len(first) else 0.0
     if not 0 < mean < 1:
         return shares
-    covariance = ((first - mean) * (second - mean)).mean()
+    covariance = ((first - mean) * (second - second.mean())).mean()
     alike = min(max(covariance / (mean * (1 - mean)), 0.0), 1.0)
     weight = verdicts.draws * alike / (verdicts.draws * alike + 1 - alike)
     expected = np.full(n, np.inf)

@@ -105,6 +105,6 @@ def _enter_cell(row: Row, column: Column, result: Result) -> None:
     if known is None or not known.ok or (result.ok and same):
         row.cells[column] = result
     elif result.ok:
-        other, shown = sorted((known, result), key=lambda r: (not r.partial, r.n, -r.means.mean()))
+        other, shown = sorted((known, result), key=lambda r: (not r.partial, int(r.met.sum()), -r.means.mean()))
         row.cells[column] = shown
         row.also.setdefault(column, []).append(other)

@@ -35,11 +35,11 @@ class Effort:
     @property
     def seconds(self) -> float:
         """Seconds for an image, on the machine that the result names."""
-        return float(self.result.seconds.get("attack", 0.0)) / self.result.n
+        return float(self.result.seconds.get("attack", 0.0)) / int(self.result.met.sum())
 
 
 def efforts(board: Board, row: Row) -> list[Effort]:
-    """Return the Linf attacks on a row at the mark that met all of its images, the strongest first."""
+    """Return the Linf attacks on a row at the mark, the strongest first; none that passed over broken images."""
     judged = [threat for threat in board.threats if threat.judges]
     columns = [column for column in board.candidates(board.mark, *judged) if column in row.cells] if judged else []
     known = [(column, row.cells[column], accuracy(row.cells[column])) for column in columns]

@@ -109,9 +109,15 @@ class Result:
 
     @property
     def partial(self) -> bool:
-        """Whether its attack passed over images: those that earlier ones had broken, or that a file does not hold."""
-        passed_over = self.adversarial is not None and self.adversarial.before is not None
-        return passed_over or self.identity.get("after") is not None
+        """Whether its attack passed over images that earlier ones had broken."""
+        return self.identity.get("after") is not None
+
+    @property
+    def met(self) -> NDArray[np.bool_]:
+        """Which images ``(n,)`` its verdicts are of: all, but where a file holds only some, or ``partial``."""
+        verdicts = self.adversarial if self.attack else self.clean
+        before = None if verdicts is None else verdicts.before
+        return np.ones(self.n, dtype=np.bool_) if before is None else before == 0
 
     @property
     def means(self) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ Place = tuple[object, float, str]
 def attacked(row: Row) -> list[Column]:
     """Return the attacks that a row has verdicts of, on all images."""
     known = ((column, result) for column, result in row.cells.items() if result.ok and result.adversarial is not None)
-    return [column for column, result in known if not result.partial]
+    return [column for column, result in known if result.met.all() and not result.partial]
 
 
 def blind(row: Row) -> list[Column]:

@@ -14,5 +14,8 @@ def span(numbers: Sequence[int]) -> Counts | Missing:
 
 
 def image_counts(results: Iterable[Result | None]) -> Counts | Missing:
-    """Return the number of images that results were judged on, those left out that are missing or failed."""
-    return span([result.n for result in results if result is not None and result.ok])
+    """Return the number of images that results were judged on, those left out that are missing or failed.
+
+    An attack that passed over broken images counts with all: they are judged.
+    """
+    return span([r.n if r.partial else int(r.met.sum()) for r in results if r is not None and r.ok])

@@ -93,7 +93,7 @@ def _withstand(board: Board) -> Text:
     if not stand:
         return text(f"No defense here is shown to withstand attackers who know it, at {in_words(board.mark)}.")
     return text(
-        "Shown to withstand attackers who know them, as far as attacks were tried: ",
+        "Shown to be better than a guess under attackers who know them, as far as attacks were tried: ",
         *names(each.label for each in stand),
         ".",
     )

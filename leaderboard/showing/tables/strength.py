@@ -12,8 +12,9 @@ from purification_bench.leaderboard.showing.tables.counts import image_counts
 from purification_bench.leaderboard.showing.values import Count, Number, Value, known, text
 
 NOTE = text(
-    "The strongest first. An attack on a random defense pays each gradient once for every draw that it averages over. "
-    "What the attackers of a row leave together is less than what the best of them leaves: the headline."
+    "The strongest first, each on the images that it met. An attack on a random defense pays each gradient once for "
+    "every draw that it averages over. Where an attack met fewer images than the row has, what it leaves of them says "
+    "more than the row's headline, in which it counts for those alone."
 )
 
 
