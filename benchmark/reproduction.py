@@ -91,7 +91,11 @@ PARTS: Sequence[Part] = (
     Part("matrix", {"defenses": CAES, "attacks": ["pgd"], "eps": PGD_SIZES}, 1000, 1000),
     Part(
         "adaptive",
-        {"datasets": ["mnist"], "defenses": [*COMPARED, "cae_multi"], "threats": ["adaptive"]},
+        {
+            "datasets": ["mnist"],
+            "defenses": [*COMPARED, "cae_multi"],
+            "threats": ["graybox", "bpda", "whitebox", "soft", "blackbox"],
+        },
         1000, 200,
     ),
 )  # fmt: skip
