@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +18,8 @@ from purification_bench.attacks.tries import most_wrong
 from purification_bench.defenses.errors import at_least_one, unknown_name
 
 LOSSES: dict[str, Loss] = {"ce": cross_entropy, "dlr": dlr}
-
-
-class _Turns(Protocol):
-    """Says of a turn what images ``rows`` climb."""
-
-    def __call__(self, turn: int, rows: Tensor) -> Loss: ...
+Turns = Callable[[int, Tensor], Loss]
+"""Of the number of a turn and of the rows of images that take it, what they climb."""
 
 
 @register_attack("apgd")
@@ -75,7 +70,7 @@ class APGDT(Attack):
 
 
 def _in_turn(
-    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, turns: Iterable[int], climbs: _Turns
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, turns: Iterable[int], climbs: Turns
 ) -> Tensor:
     """Climb once a turn; return each image's misclassified x_adv, else that of the highest loss.
 

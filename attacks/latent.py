@@ -138,26 +138,7 @@ class LatentSearchL2(LatentSearch):
 
     norm = "l2"
 
-    def __init__(
-        self,
-        *,
-        bound: float = 1.98,
-        steps: int = 100,
-        step_size: float = 0.05,
-        targets: int = 3,
-        runs: int = 1,
-        around: int = 2,
-        spread: float = 0.5,
-        pixel_steps: int = 0,
-    ) -> None:
-        super().__init__(
-            steps=steps,
-            step_size=step_size,
-            targets=targets,
-            runs=runs,
-            around=around,
-            spread=spread,
-            pixel_steps=pixel_steps,
-        )
+    def __init__(self, *, bound: float = 1.98, steps: int = 100, targets: int = 3, runs: int = 1) -> None:
+        super().__init__(steps=steps, targets=targets, runs=runs, pixel_steps=0)
         positive(bound=bound)
         self.bound = bound

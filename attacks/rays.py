@@ -11,12 +11,14 @@ from purification_bench.attacks.base import Attack
 from purification_bench.attacks.expectation import is_random
 from purification_bench.attacks.queried import Frozen
 from purification_bench.attacks.registry import register_attack
-from purification_bench.defenses.errors import at_least_one
+from purification_bench.defenses.errors import UserError, at_least_one
 
 HALVINGS = 8
 """Queries for the least distance along a direction that turned out well."""
 OVERHEAD = 2
 """Queries of a start besides: which class the image has, and which have others."""
+LEAST = OVERHEAD + HALVINGS + 1
+"""Queries of a start that flips no sign."""
 
 
 @register_attack("rays")
@@ -24,8 +26,9 @@ class RayS(Attack):
     """Search by decisions alone: flip signs of ever smaller blocks of pixels where that brings the boundary nearer.
 
     How near it is, is the least Linf distance along the signs at which the class changes (Chen and Gu 2020). The first
-    start goes towards the nearest image of the batch that the model takes for another class, the next to the
-    second nearest, and so on. Of a random model it sees one draw, held fixed.
+    start goes towards the nearest image of the batch that the model takes for another class, the next to the second
+    nearest, and so on. Of a random model it sees one draw, held fixed; another draw has another boundary, so what it
+    finds there is moved on, to the edge of the ball.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ class RayS(Attack):
 
     def __init__(self, *, queries: int = 2000, starts: int = 4) -> None:
         at_least_one(queries=queries, starts=starts)
+        if queries < LEAST * starts:
+            raise UserError(f"rays needs {LEAST} queries for each start, not {queries} for {starts}")
         self.queries, self.starts = queries, starts
 
     @torch.no_grad()
@@ -53,8 +58,10 @@ class RayS(Attack):
                 break
             directions = _towards_another(held, x, y, start)[left]
             rays.shorten(left, directions, self.queries // self.starts - OVERHEAD, eps)
-        delta = rays.direction * rays.distance.clamp(max=eps)[:, None, None, None]
-        return (x + delta).clamp(0, 1)
+        distance = rays.distance.clamp(max=eps)
+        if is_random(model):
+            distance = torch.where(distance > 0, eps, 0.0)
+        return (x + rays.direction * distance[:, None, None, None]).clamp(0, 1)
 
 
 @dataclass

@@ -108,6 +108,8 @@ def _wrong_arrays(arrays: Mapping[str, Tensor]) -> str:
     x_adv = arrays["x_adv"]
     if x_adv.ndim != 4 or x_adv.dtype not in (torch.float32, torch.float16):
         return f"x_adv must be float32 or float16 (n, C, H, W), not {x_adv.dtype} {tuple(x_adv.shape)}"
+    if not len(x_adv):
+        return "x_adv holds no image"
     for name in ("index", "labels"):
         values = arrays.get(name)
         if values is not None and (values.shape != x_adv.shape[:1] or values.is_floating_point()):

@@ -10,6 +10,7 @@ from purification_bench.attacks import guard
 from purification_bench.attacks.queried import Counted
 from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.defenses.base import DefendedClassifier, Defense
+from purification_bench.defenses.errors import UserError
 
 
 class DecisionsOnly(nn.Module):
@@ -84,6 +85,20 @@ def test_rays_find_the_boundary_where_it_lies():
     for eps, broken in ((float(least.max()) * 1.05, 1.0), (float(least.min()) * 0.95, 0.0)):
         x_adv = attacked("rays[queries=800,starts=1]", Halves(), x, y, eps)
         assert accuracy(Halves(), x_adv, y) == 1 - broken
+
+
+def test_of_a_random_model_rays_end_at_the_edge_of_the_ball(mnist):
+    images, classifier = mnist
+    x, y = images.x[:8], images.y[:8]
+    x_adv = attacked("rays[queries=100,starts=1]", DefendedClassifier(classifier, Noise()), x, y)
+    moved = (x_adv - x).flatten(1).abs().amax(dim=1)
+    assert bool((torch.isclose(moved, torch.tensor(0.3)) | (moved == 0)).all())
+    assert int((moved > 0).sum()) >= 6
+
+
+def test_rays_need_queries_for_each_start():
+    with pytest.raises(UserError, match="rays needs 11 queries for each start, not 40 for 4"):
+        ATTACKS.create("rays[queries=40]")
 
 
 def test_a_walk_without_a_start_stays_where_it_is(mnist):

@@ -82,6 +82,7 @@ CLEAN = torch.zeros(40, 3, 32, 32).numpy()
         (CLEAN, {}, "it: left the linf ball"),
         (CLEAN + 2, {}, "it: left the box"),
         (CLEAN[:, :1], {}, "x_adv has shape (40, 1, 32, 32) where (40, 3, 32, 32) is meant"),
+        (CLEAN[:0], {}, "x_adv holds no image"),
         (CLEAN.astype(np.float64), {}, "must be float32 or float16 (n, C, H, W), not torch.float64"),
         (CLEAN, {"eps": 0}, "eps must lie in (0, 1], not 0"),
         (CLEAN, {"eps": "0.3"}, "eps must be a number, not '0.3'"),

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from purification_bench.attacks import planted_examples, views
@@ -25,6 +24,7 @@ from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.run import adversarial
 from purification_bench.benchmark.run.adversarial import AdversarialSet, Assault, Victim
 from purification_bench.benchmark.run.cells import AccuracyCell, Setting
+from purification_bench.benchmark.run.examples import examples
 from purification_bench.benchmark.run.identity import attack_identity
 from purification_bench.benchmark.run.judge import Judge, Judgement
 from purification_bench.benchmark.run.made import CellResult, Made, result_of
@@ -44,8 +44,6 @@ GRADIENT_IMAGES = 500
 """Clean images whose gradients are probed."""
 PLANTED_IMAGES = 16
 """Images that an adversarial example is planted beside."""
-EXAMPLES = 8
-"""Images kept beside each result for the gallery."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +225,8 @@ class AttackRun:
             seconds={**judgement.seconds, "attack": made.seconds},
             adversarial_set={"key": made.key, "sha256": made.sha256},
         )
-        return CellResult(result, self._examples(judge, judgement, made.x_adv[:EXAMPLES]))
+        shown = examples(judge, judgement.purified, self._images, made.x_adv) if self._left is None else None
+        return CellResult(result, shown)
 
     def _verdicts(self, cell: AccuracyCell, judge: Judge, made: AdversarialSet, batch: int) -> Judgement:
         if self._use.of.judged_on_view:
@@ -275,21 +274,6 @@ class AttackRun:
         seed = keyed_seed("planted", cell.setting.seed)
         return planted_examples.search(attack, victim.model, last, x, cell.eps, seed, victim.samples)
 
-    def _examples(self, judge: Judge, judgement: Judgement, x_adv: Tensor) -> dict[str, NDArray[Any]] | None:
-        """Return the first images, clean, attacked and purified, and the classes that the classifier sees in them."""
-        if self._left is not None:
-            return None
-        purified = judgement.purified
-        if len(purified) < len(x_adv):  # judged on the view, or in small batches
-            try:
-                purified = judge.purify(x_adv, 0, 0)
-            except FAULTS:  # the cell's own result says why
-                return None
-        images = {"clean": self._images.x[:EXAMPLES], "adversarial": x_adv, "purified": purified[:EXAMPLES]}
-        classes = {f"{name}_classes": judge.classes(x).numpy() for name, x in images.items()}
-        labels = self._images.y[: len(x_adv)].numpy()
-        return {**{name: _pixels(x) for name, x in images.items()}, "labels": labels, **classes}
-
     def _failed(self, cell: AccuracyCell, why: str) -> CellResult:
         return CellResult(result_of(self.workbench, cell, error=why))
 
@@ -299,8 +283,3 @@ def attack_of(cell: AccuracyCell) -> PlannedAttack:
     if cell.attack is None:
         raise ValueError("a cell of clean images has no attack")
     return cell.attack
-
-
-def _pixels(x: Tensor) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = (x.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    return pixels

@@ -115,6 +115,7 @@ def _fit(network: nn.Module, judge: Judge, images: Images, mark: float, advance:
 
 def _asked(classifier: nn.Module, images: Images, mark: float, device: torch.device) -> Iterator[Tensor]:
     """Yield the images that the purifier is asked about, a quarter at a time."""
+    fgsm = ATTACKS.create("fgsm")
     quarters = zip(images.x.chunk(4), images.y.chunk(4), strict=True)
     for part, (x, y) in enumerate(quarters):
         if part == 0:
@@ -125,5 +126,4 @@ def _asked(classifier: nn.Module, images: Images, mark: float, device: torch.dev
         else:
             eps = mark * (part - 1) / 2
             for few, labels in zip(x.split(250), y.split(250), strict=True):
-                fgsm = ATTACKS.create("fgsm")
                 yield guard.run(fgsm, classifier, few.to(device), labels.to(device), [eps], [0])[0].cpu()
