@@ -72,7 +72,8 @@ class LatentSearch(Attack):
         self.targets, self.runs = targets, runs
         self.around, self.spread = around, spread
         self.pixel_steps = pixel_steps
-        self.gradients_per_image = runs * targets * steps
+        tries = runs * targets
+        self.gradients_per_image = tries * steps + min(FINALISTS, tries) * pixel_steps
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Return each image's most wrong try, by draws made for this."""

@@ -214,6 +214,8 @@ class PlannedAttack:
     """The cheaper form of the defense that is attacked in its place; the verdict is on the defense itself."""
     file: str | None = None
     """The file that holds the images, where somebody else made them."""
+    surrogate: str | None = None
+    """The version of the defense's surrogate that is followed; None: the first, or none is."""
     images: tuple[int, ...] | None = None
     """Which of the judged images, by place, that file holds; None: all."""
 
@@ -237,4 +239,6 @@ class PlannedAttack:
         if self.of.depends_on_defense:
             stand_in = self.stand_in.label if self.stand_in else None
             described |= {"eot_samples": self.eot_samples, "stand_in": stand_in}
+        if self.surrogate is not None:
+            described["surrogate"] = self.surrogate
         return described

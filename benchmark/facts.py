@@ -65,6 +65,7 @@ class DefenseFacts(Facts):
     chooses: bool
     trained: bool
     sees_classifier: bool
+    surrogate_version: str
     inference_options: frozenset[str]
     later_options: frozenset[str]
     training: Spec
@@ -169,6 +170,7 @@ def _defense(spec: Spec) -> DefenseFacts:
         chooses=chooses(cls),
         trained=is_trained(cls),
         sees_classifier=sees_classifier(cls),
+        surrogate_version=str(declared.surrogate_version),
         inference_options=frozenset(cls.inference_options),
         later_options=frozenset(cls.later_options),
         training=Spec(spec.name, options, label_of(spec.name, options, cls, cls.shown_options)),

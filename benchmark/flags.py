@@ -255,6 +255,9 @@ def _add_train(commands: Commands) -> None:
     _add_stored(train)
     train.add_argument("--limit", type=int, metavar="N", help="train on N images only")
     train.add_argument("--validation", type=int, metavar="N", help="select on N validation images only")
+    train.add_argument(
+        "--adversary-steps", type=int, metavar="N", help="of PGD in adversarial training (default: 7; fewer are faster)"
+    )
     train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")

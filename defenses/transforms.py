@@ -9,6 +9,9 @@ from torch import Tensor
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.registry import register_defense
 
+SLOPE = 10.0
+"""Of the sigmoid that attacks follow back through a threshold. Under PGD 10 left less than 20, 40 and the identity."""
+
 
 @register_defense("binarize")
 class Binarize(Defense):
@@ -16,6 +19,7 @@ class Binarize(Defense):
 
     paper = "Xu et al. 2018, arXiv:1704.01155"
     differentiable = False
+    surrogate_version = "2"
 
     def __init__(self, *, threshold: float = 0.5) -> None:
         super().__init__()
@@ -26,6 +30,10 @@ class Binarize(Defense):
     def purify(self, x: Tensor) -> Tensor:
         """Return 1 where a pixel exceeds the threshold, else 0."""
         return (x > self.threshold).to(x.dtype)
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        """Return a sigmoid that is as steep as a step can be and still be felt on both sides of it."""
+        return torch.sigmoid(SLOPE * (x - self.threshold))
 
 
 @register_defense("median")

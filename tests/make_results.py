@@ -66,6 +66,7 @@ def result(defense="cae", attack=None, eps=0.0, clean=(1, 1, 1, 0), adversarial=
         "training_knowledge": "none",
         "weights": None,
         "classifier": WEIGHTS,
+        "edition": more.pop("edition", ""),
     }
     return Result(
         identity=identity,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import combinations
 
+import make_boards as made
 import numpy as np
 import pytest
 from make_results import latency, result
 
-from purification_bench.leaderboard.judging.aggregate import accuracy, paired, robust_accuracy, votes
+from purification_bench.leaderboard.judging.aggregate import accuracy, curve, paired, robust_accuracy, standing, votes
 from purification_bench.leaderboard.judging.layout import failures, lay_out
 from purification_bench.leaderboard.results.declared import AttackTraits, DefenseTraits
 from purification_bench.leaderboard.results.verdicts import Verdicts
@@ -215,3 +216,16 @@ def test_defenses_are_compared_on_the_images_that_they_share():
     assert (pair.first, pair.second, pair.n) == ("none", "cae", 6)
     assert pair.comparison.losses == 6
     assert pair.adjusted == pytest.approx(2 / 2**6)
+
+
+def test_a_curve_is_of_the_images_that_all_sizes_share_and_never_rises():
+    few = {"clean": made.bits(95)[:10], "adversarial": made.bits(10)[:10]}
+    at_a_smaller_size = [result("it", "pgd", 0.1, estimator=way, **few) for way in ("bare", "bpda", "full")]
+    at_the_mark = [made.cell("pgd", 0.3, 60, way) for way in ("bare", "bpda", "full")]
+    found = made.board_of(*at_a_smaller_size, *at_the_mark)
+    assert [at.n for _, at in curve(*found)] == [10, 10]
+    assert [at.robust.value for _, at in curve(*found)] == [1.0, 1.0]
+    assert standing(*found, 0.3).robust.value == 0.6
+    left = {0.1: 40, 0.3: 60}
+    blinder = [made.cell("pgd", eps, left[eps], way) for eps in left for way in ("bare", "bpda", "full")]
+    assert [at.robust.value for _, at in curve(*made.board_of(*blinder))] == [0.4, 0.4]

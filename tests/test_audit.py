@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from make_boards import BLIND, CONTROL, N, bits, board_of, cell
 from make_results import result
-from shown import note, rows
+from shown import column, note, rows
 
 from purification_bench.leaderboard.judging import audit
 from purification_bench.leaderboard.judging.checks import cheats, contract, control, gradients, knowledge, steps
@@ -215,6 +215,18 @@ def test_where_more_steps_take_more_there_is_no_rank(many, verdict):
     board, row = board_of(*_few_and_many_steps(60, many), CONTROL, *undefended)
     assert audit.verdict(board, row) == verdict
     assert [rank for rank, found in ranked(board) if found is row] == [1 if verdict == "stands" else None]
+
+
+def test_the_fall_is_over_the_images_that_the_longer_attack_met():
+    of_twenty = {"clean": bits(95)[:20], "adversarial": bits(10)[:20], "estimator": "full", "options": {"steps": 80}}
+    board, row = board_of(*_few_and_many_steps(60, 60)[:-1], result("it", "pgd[steps=80]", 0.3, **of_twenty))
+    assert steps.fall_by_more_steps(board, row)[1:] == (1.0, 0.5)
+
+
+def test_the_editions_of_the_attackers_behind_a_headline_are_told():
+    newer = [cell("pgd[steps=9]", 0.3, 50, way, edition="adaptive 2") for way in ("bpda", "full")]
+    board, _ = board_of(*_few_and_many_steps(60, 60), *newer)
+    assert column(standings.worth(board), "attackers") == "adaptive 2: 2 of 6"
 
 
 def test_what_declares_no_gradient_has_no_rank():

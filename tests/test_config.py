@@ -65,6 +65,13 @@ def test_a_configuration_is_plain_data_that_goes_to_any_process():
     assert pickle.loads(pickle.dumps(made)) == made
 
 
+def test_an_edition_is_of_attackers_that_nobody_changed(load):
+    assert config.load("adaptive", None, {"n": 7, "threats": ["bpda"], "defenses": ["median"]}).edition == "adaptive 2"
+    for change in ({"attacks": ["fgsm"]}, {"eot_samples": 1}):
+        assert config.load("adaptive", None, change).edition == ""
+    assert load("[[override]]\ndefense = 'median'\nn = 3").edition == ""
+
+
 def test_loading_needs_no_torch():
     code = "import sys; from purification_bench.benchmark.run import config; made = config.load(None, None, {});"
     code += "from purification_bench.benchmark.run.override_tables import check_names; check_names(made.overrides);"

@@ -84,6 +84,14 @@ def test_binarize_rounds_at_its_threshold():
     assert DEFENSES.create("binarize[threshold=0.4]").purify(x).flatten().tolist() == [0, 0, 1, 1, 1]
 
 
+def test_what_follows_binarize_back_leads_across_its_threshold():
+    x = torch.tensor([0.2, 0.5, 0.8]).view(1, 1, 1, 3).requires_grad_()
+    binarize = DEFENSES.create("binarize")
+    (slope,) = torch.autograd.grad(binarize.surrogate(x).sum(), x)
+    near, at, far = slope.flatten().tolist()
+    assert near == pytest.approx(far, rel=1e-4) and 0 < near < at
+
+
 def test_median_agrees_with_scipy(x):
     from scipy.ndimage import median_filter
 

@@ -59,6 +59,17 @@ def test_a_new_version_is_a_new_key(monkeypatch):
     assert {place[0] for place in before if before[place] != after[place]} == {"median"}
 
 
+def test_a_new_surrogate_is_a_new_key_for_those_who_follow_it(monkeypatch):
+    def planned():
+        return plan(config.load("quick", None, {**FLAGS, "threats": ["graybox", "bpda", "whitebox"]}), MACHINE).cells
+
+    before = {cell.key: cell for cell in planned()}
+    monkeypatch.setattr(DEFENSES.get("median"), "surrogate_version", "2")
+    monkeypatch.setattr(facts, "MEMO", Memo())
+    gone = [cell for key, cell in before.items() if key not in {cell.key for cell in planned()}]
+    assert {(cell.defense.spec.label, cell.attack.threat) for cell in gone} == {("median", "bpda")}
+
+
 def test_latency_is_keyed_by_the_machine():
     planned = plan(config.load("quick", None, {**FLAGS, "latency": True}), MACHINE)
     timed = [cell for cell in planned.cells if isinstance(cell, LatencyCell)]

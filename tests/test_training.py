@@ -292,6 +292,24 @@ def test_a_defense_starts_from_what_it_is_before_another_classifier(bench, tmp_p
     assert (status, err) == (2, "bench: --start-from is for defenses, and 'model_a' is a classifier\n")
 
 
+def test_the_adversary_of_training_is_as_strong_as_asked(bench, tmp_path):
+    train = ("train", "classifier", "model_a_at[eps=0.1]", "--dataset", "shapes", "--plugin", SHAPES, "--epochs", "1")
+    train += ("--limit", "64", "--validation", "16", "--batch-size", "16", "--zoo", "zoo")
+    seen = []
+    for more in (), ("--adversary-steps", "1"):
+        status, _, err = bench(*train, *more)
+        assert status == 0, err
+        (entry,) = zoo.entries([tmp_path / "zoo"])
+        assert ("--adversary-steps 1" in entry.command) == bool(more)
+        seen.append(entry.sha256)
+    assert seen[0] != seen[1]
+    plain = ("train", "classifier", "model_a", *train[3:])
+    status, _, err = bench(*plain, "--adversary-steps", "2")
+    assert status == 2 and "trained on clean images" in err
+    status, _, err = bench("train", "defense", "cae", "--adversary-steps", "2")
+    assert (status, err) == (2, "bench: --adversary-steps is of a classifier's adversarial training, not of cae\n")
+
+
 def test_what_decides_the_first_weights_is_what_it_was():
     """Every shipped file's command starts from weights that are keyed by these settings."""
     counts = {"epochs": 1, "batch_size": 2}

@@ -20,8 +20,8 @@ class Recipe:
     weight_decay: float = 1e-4
     shift: int = 0
     """Augmentation: each image is moved by up to so many pixels."""
-    warm_up: int = 0
-    """In adversarial training, the perturbation grows to its full size over so many epochs."""
+    warm_up: float = 0.0
+    """In adversarial training, the perturbation grows to its full size over this share of the epochs."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """``adamw`` runs under a one-cycle schedule, ``sgd`` is plain: no momentum, and ``peak_lr`` from first to last."""
     sparsity: float = 0.0

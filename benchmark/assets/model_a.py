@@ -41,7 +41,7 @@ class ModelAAdversarial(ModelA):
     The positive control: a classifier that is robust by itself, for purifiers to be compared with and audits to clear.
     """
 
-    recipe = Recipe(epochs=25, batch_size=128, peak_lr=1e-3, weight_decay=0.0, warm_up=8)
+    recipe = Recipe(epochs=25, batch_size=128, peak_lr=1e-3, weight_decay=0.0, warm_up=0.32)
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, *, eps: float = 0.3) -> None:
         super().__init__(shape, num_classes)

@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         cls: type[Defense] = DEFENSES.get(job.spec.name)
         _check_trains(cls, args.name)
+        if args.adversary_steps is not None:
+            raise UserError(f"--adversary-steps is of a classifier's adversarial training, not of {args.name}")
         target = _target(args.classifier, job, args.zoo) if sees_classifier(cls) else None
         weights = train_defense(job, target)
     scores = ", ".join(f"{name} {value:.4f}" for name, value in weights.validation.items())
@@ -79,9 +81,12 @@ def _target(text: str, job: Job, folder: Path | None) -> Target:
     )
 
 
+COUNTS = ("patience", "limit", "validation", "stop_after", "adversary_steps")
+
+
 def _settings(args: argparse.Namespace, epochs: int, batch_size: int) -> Settings:
     """Read the flags; ``epochs`` and ``batch_size`` where none are given."""
-    counts = {name: getattr(args, name) for name in ("patience", "limit", "validation", "stop_after")}
+    counts = {name: getattr(args, name) for name in COUNTS}
     counts["epochs"] = epochs if args.epochs is None else args.epochs
     counts["batch_size"] = batch_size if args.batch_size is None else args.batch_size
     for name, value in counts.items():

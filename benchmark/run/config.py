@@ -73,6 +73,10 @@ class RunConfig:
     """The classifier that is attacked under ``transfer``."""
     worst_case: YesNo = False
     """Attacks that see a defense pass over what earlier ones have broken: the headline alone, without an audit."""
+    edition: Word = ""
+    """Of the preset's attacks: raised when they change, kept in results, and shown beside what a row is worth.
+
+    Empty where a file or a flag has changed which attacks run, or how hard they try."""
     overrides: Sources = ()
     """What holds for some defenses, threats, attacks or datasets only."""
 
@@ -113,6 +117,8 @@ class RunConfig:
 OVERRIDE = "override"
 KINDS = get_type_hints(RunConfig, include_extras=True)
 KEYS = [field.name for field in fields(RunConfig) if field.name != "overrides"]
+EFFORT = frozenset({"attacks", "eot_samples", "protocol", "substitute", OVERRIDE})
+"""Keys that change what attackers do; not on how many images, under which threats, or at which sizes."""
 GONE = {
     "threat": '[[override]] with threat = "NAME"',
     "budget": '[[override]] with defense = "NAME", threat = "NAME" or both',
@@ -129,11 +135,13 @@ def load(preset: str | None, file: Path | None, flags: Mapping[str, Any], said_b
     read += [(said_by, {key: value for key, value in flags.items() if value is not None})]
     merged: dict[str, Any] = {}
     overrides: Sources = ()
-    for source, values in read:
+    for place, (source, values) in enumerate(read):
         top = {key: _checked(key, value, source) for key, value in values.items() if key != OVERRIDE}
         earlier = tuple(tuple(said.without(top) for said in those) for those in overrides)
         overrides = (*earlier, override_tables.read(values.get(OVERRIDE, []), source))
         merged |= top
+        if place and values.keys() & EFFORT:
+            merged["edition"] = ""
     return RunConfig(**merged, overrides=overrides)
 
 

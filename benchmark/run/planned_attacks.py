@@ -45,7 +45,7 @@ class AttackPlanner:
         attacks = [of_attack(text) for text in self.config.attacks_of(name, word)]
         if not self._fits(defense, kind, attacks):
             return
-        stand_in = self._stand_in(defense, kind)
+        stand_in, surrogate = self._stand_in(defense, kind), _surrogate(defense, kind)
         substitute, substitute_identity = self._substitute if kind.gradient == "substitute" else (None, None)
         for attack in attacks:
             self._check_box(attack)
@@ -55,7 +55,16 @@ class AttackPlanner:
             batch = max(1, setting.batch_size // samples)  # copies and images together fill the batch
             for eps in self._sizes(attack, word):
                 yield PlannedAttack(
-                    attack.spec, word, attack.norm, eps, batch, samples, substitute, substitute_identity, stand_in
+                    attack.spec,
+                    word,
+                    attack.norm,
+                    eps,
+                    batch,
+                    samples,
+                    substitute,
+                    substitute_identity,
+                    stand_in,
+                    surrogate=surrogate,
                 )
 
     def _fits(self, defense: Judged, kind: Threat, attacks: Sequence[AttackFacts]) -> bool:
@@ -127,6 +136,12 @@ class AttackPlanner:
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
+
+
+def _surrogate(defense: Judged, kind: Threat) -> str | None:
+    """Return the version of the surrogate that a threat follows; None of the first, which keys do not hold."""
+    version = of_defense(defense.spec).surrogate_version
+    return version if kind.gradient == "surrogate" and not kind.learns and version != "1" else None
 
 
 def _unusual(eps: float) -> str | None:

@@ -37,5 +37,7 @@ def judged(
         "weights": training_of(weights),
         "classifier": training_of(classifier_weights),
     }
+    if config.edition:
+        facts["edition"] = config.edition
     draws = config.draws_of(defense.spec.name) if defense.stochastic else 1
     return Judged(defense.spec, identity(defense, weights), facts, draws, defense.undefended)

@@ -19,9 +19,10 @@ from purification_bench.benchmark.train.augmentation import shifted
 from purification_bench.benchmark.train.context import Training
 from purification_bench.benchmark.train.precision import InPrecision
 from purification_bench.benchmark.train.pruning import Pruning
+from purification_bench.defenses.errors import UserError
 
-ADVERSARY = "pgd[steps=7]"
-"""Attacks each training batch, from a random start in the ball."""
+ADVERSARY_STEPS = 7
+"""Of PGD, from a random start in the ball, on each training batch."""
 JUDGE = "pgd[steps=20]"
 """Attacks validation images after each epoch."""
 JUDGED_IMAGES = 1000
@@ -37,6 +38,8 @@ def fit_classifier(classifier: Classifier, training: Training) -> None:
     steps = -(-len(training.labels("train")) // settings.batch_size) * settings.epochs
     optimizer, schedule = _optimizer(classifier, recipe, steps)
     adversary = _Adversary(classifier, training) if classifier.adversarial_eps else None
+    if settings.adversary_steps and not adversary:
+        raise UserError("--adversary-steps is of adversarial training; this classifier is trained on clean images")
     pruning = Pruning(classifier, recipe.sparsity, settings.epochs)
     fit = _Fit(classifier, training, optimizer, schedule, adversary, pruning)
     for epoch in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
@@ -76,10 +79,12 @@ class _Adversary:
 
     def perturb(self, x: Tensor, y: Tensor, epoch: int, step: int) -> Tensor:
         """Return a training batch's adversarial images; their size grows over the first epochs."""
-        growth = min(1.0, (epoch + 1) / max(1, self.classifier.recipe.warm_up))
+        settings = self.training.settings
+        growth = min(1.0, (epoch + 1) / max(1, round(self.classifier.recipe.warm_up * settings.epochs)))
+        attack = f"pgd[steps={settings.adversary_steps or ADVERSARY_STEPS}]"
         view = InPrecision(self.classifier, self.training.autocast)
-        key = ["adversary", self.training.settings.seed, epoch, step]
-        return _attack(ADVERSARY, view, x, y, growth * self.classifier.adversarial_eps, key)
+        key = ["adversary", settings.seed, epoch, step]
+        return _attack(attack, view, x, y, growth * self.classifier.adversarial_eps, key)
 
     def robust_accuracy(self) -> float:
         """Return the share of validation images on which the classifier withstands the attack at full size."""

@@ -29,6 +29,8 @@ class Settings:
     """How the weights are stored; what is judged, and shipped, is what is stored."""
     stop_after: int | None = None
     """End after so many epochs of a training that is laid out for ``epochs``, and keep its state; None: at the end."""
+    adversary_steps: int | None = None
+    """Adversarial training meets PGD of so many steps; None: as many as ``fitting.ADVERSARY_STEPS``."""
     start_from: str | None = None
     """Start from the weights that the defense has before this classifier; None: from random ones."""
 
@@ -42,7 +44,8 @@ class Settings:
         """What each epoch's training depends on."""
         recipe = asdict(self)
         del recipe["snapshots"], recipe["storage"], recipe["stop_after"]
-        for later in ("validation", "start_from"):  # settings from before there were such are keyed as they were
+        # Settings from before there were such are keyed as they were.
+        for later in ("validation", "adversary_steps", "start_from"):
             if recipe[later] is None:
                 del recipe[later]
         return recipe

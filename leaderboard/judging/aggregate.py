@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 
@@ -111,17 +111,35 @@ def robust_accuracy(row: Row, columns: Sequence[Column]) -> Estimate | None:
 
 
 @lru_cache(maxsize=10_000)
-def standing(board: Board, row: Row, eps: float) -> Standing:
-    """Return what a row is worth at ``eps``, on the images that all of its figures share."""
+def standing(board: Board, row: Row, eps: float, most: int | None = None) -> Standing:
+    """Return what a row is worth at ``eps``, on the images that all of its figures share, or the ``most`` first."""
     clean = row.clean.means if row.clean is not None and row.clean.ok else None
     means = [clean, robust_means(row, board.candidates(eps)), robust_means(row, board.headline(row, eps))]
     n = min((len(each) for each in means if each is not None), default=0)
+    n = n if most is None else min(n, most)
     figures: list[Estimate | None] = []
     for each in means:
         known = [estimate(each[:n])] if each is not None else []
         above = [figure for figure in figures if figure is not None]
         figures.append(min([*known, *above], key=lambda figure: figure.value) if known else None)
     return Standing(*figures)
+
+
+def curve(board: Board, row: Row) -> list[tuple[float, Standing]]:
+    """Return what a row is worth at every size at which somebody attacked it who sees it, on the same images.
+
+    So that *robust* cannot rise with the size: what lies in a ball lies in a larger one. Where draws of a stochastic
+    defense put it higher all the same, it is what it was at the smaller size.
+    """
+    sizes = board.adaptive_sizes(row)
+    shared = min((n for eps in sizes if (n := standing(board, row, eps).n)), default=0)
+    points: list[tuple[float, Standing]] = []
+    lowest: Estimate | None = None
+    for eps in sizes:
+        at = standing(board, row, eps, shared)
+        lowest = min((each for each in (lowest, at.robust) if each is not None), key=lambda e: e.value, default=None)
+        points.append((eps, replace(at, robust=lowest)))
+    return points
 
 
 def area(board: Board, row: Row) -> float | None:

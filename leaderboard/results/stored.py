@@ -99,6 +99,7 @@ class Facts(msgspec.Struct, kw_only=True):
     training_knowledge: str = "none"
     paper: str = ""
     adversarial_eps: float | None = None
+    edition: str = ""
     weights: Training | None = None
 
 

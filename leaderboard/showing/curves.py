@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from purification_bench.leaderboard.judging.aggregate import accuracy, standing
+from purification_bench.leaderboard.judging.aggregate import accuracy, curve, standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.statistics import Estimate
 from purification_bench.leaderboard.showing.names import of_board
@@ -146,10 +146,10 @@ def draw_gaps(board: Board) -> Figure | None:
 
 
 def _gap_panel(panel: Axes, board: Board, row: Row) -> None:
-    at = {eps: standing(board, row, eps) for eps in board.adaptive_sizes(row)}
-    clean = (0.0, at[max(at)].clean)
-    claimed = [clean, *((eps, each.claimed) for eps, each in at.items())]
-    robust = [clean, *((eps, each.robust) for eps, each in at.items())]
+    points = curve(board, row)
+    clean = (0.0, points[-1][1].clean)
+    claimed = [clean, *((eps, at.claimed) for eps, at in points)]
+    robust = [clean, *((eps, at.robust) for eps, at in points)]
     bands = [
         _draw(panel, claimed, Line(CLAIMED, PALETTE[1], "o", "--")),
         _draw(panel, robust, Line(ROBUST, PALETTE[2], "s", "-")),

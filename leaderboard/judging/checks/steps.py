@@ -55,14 +55,14 @@ def more_steps_change_little(board: Board, row: Row) -> Finding:
 def fall_by_more_steps(board: Board, row: Row) -> tuple[list[Column], float, float] | None:
     """Return the attacks of twice the steps of another, and the worst case at the mark without and with them.
 
-    None where there are none.
+    Over the images that they met. None where there are none.
     """
     columns = board.headline(row, board.mark)
     longer = [many for many in columns if any(_doubles(row, few, many) for few in columns)]
     before, after = robust_means(row, [c for c in columns if c not in longer]), robust_means(row, columns)
     if not longer or before is None or after is None:
         return None
-    n = min(len(before), len(after))
+    n = min(len(before), len(after), max(row.cells[column].n for column in longer))
     return longer, float(before[:n].mean()), float(after[:n].mean())
 
 

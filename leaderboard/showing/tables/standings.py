@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from purification_bench.leaderboard.judging import aggregate, audit
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.checks.evidence import smallest_margin
@@ -15,6 +17,7 @@ from purification_bench.leaderboard.showing.values import (
     Count,
     Counts,
     Margin,
+    Missing,
     Name,
     Points,
     Share,
@@ -144,6 +147,7 @@ def worth(board: Board) -> Table | None:
         return None
     at = f"at {in_words(board.mark)}"
     headings = [*words("defense"), *figures("clean", f"claimed {at}", f"robust {at}", "gap", "area", "margin", "n")]
+    headings += words("attackers")
     rows = [_worth(board, row) for _, row in ranked(board)]
     others = ", ".join(threat.word for threat in threats.beyond_baseline(board))
     sizes = {eps for row in board.rows.values() for eps in board.adaptive_sizes(row) if eps <= board.mark}
@@ -163,7 +167,11 @@ def worth(board: Board) -> Table | None:
         f": the mean of robust from 0 to the mark, by trapezoids between {tried}; only rows of one page have the same "
         "sizes. ",
         Term("Margin"),
-        ": how far apart two attacks must be on so few images before the audit can see it.",
+        ": how far apart two attacks must be on so few images before the audit can see it. ",
+        Term("Attackers"),
+        ": the edition of the preset that says which attacks run and how hard they try (",
+        Name("bench list preset adaptive"),
+        "), with how many of the attacks that count for robust are of it.",
     )
     return Table("What each row is worth", headings, rows, note)
 
@@ -179,4 +187,13 @@ def _worth(board: Board, row: Row) -> list[Value]:
         known(None if area is None else Share(area)),
         known(Margin(smallest_margin(row)) if audit.audited(board, row) else None),
         known(None if at.n is None else Counts(at.n, at.n)),
+        _editions(board, row),
     ]
+
+
+def _editions(board: Board, row: Row) -> Text | Missing:
+    """Say which editions of a preset the attacks behind a row's headline are of."""
+    columns = board.headline(row, board.mark)
+    counted = Counter(str(row.cells[column].facts.get("edition", "")) for column in columns)
+    said = [f"{edition}: {count} of {len(columns)}" for edition, count in sorted(counted.items()) if edition]
+    return text(", ".join(said)) if said else Missing()
