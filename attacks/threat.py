@@ -141,7 +141,7 @@ THREATS: dict[str, Threat] = {
 
 SUBMITTED = Threat(
     "submitted",
-    "somebody else's images: whoever made them knows how",
+    "images from a file (bench score), made by somebody else",
     "unknown",
     "whitebox",
     frozenset(),

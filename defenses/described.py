@@ -12,6 +12,8 @@ from pathlib import Path
 RANGES = {"at_least_one": "at least 1", "positive": "more than 0", "not_negative": "0 or more"}
 """What the functions of ``errors`` ask of a value."""
 
+PARAMETERS = "Parameters\n----------\n"
+
 
 @dataclass(frozen=True)
 class Option:
@@ -48,7 +50,17 @@ def described(file: Path, name: str) -> Described | None:
     constructors = [(made, tree) for node, tree in chain if (made := _constructor(node))]
     valid = {option: words for made, _ in constructors for option, words in _ranges(made)}
     options = _options(*constructors[0], valid) if constructors else iter(())
-    return Described(ast.get_docstring(chain[0][0]) or "", tuple(options), declared)
+    return Described(_doc([node for node, _ in chain]), tuple(options), declared)
+
+
+def _doc(chain: list[ast.ClassDef]) -> str:
+    """Return a class's docstring; where it explains no options, with what the next of its bases explains of them."""
+    own, *inherited = [ast.get_docstring(node) or "" for node in chain]
+    if PARAMETERS in own:
+        return own
+    sections = (doc.partition(PARAMETERS)[2].partition("\n\n")[0] for doc in inherited if PARAMETERS in doc)
+    explained = next(sections, None)
+    return own if explained is None else f"{own}\n\n{PARAMETERS}{explained}"
 
 
 def file_of_module(module: str) -> Path | None:

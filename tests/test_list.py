@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import subprocess
 import sys
 
 import pytest
@@ -55,8 +56,17 @@ def test_the_zoo_shows_digest_command_and_validation_score(bench):
         ),
         (["attacks", "pgd"], ["steps: int, at least 1, default 40", "iterates: True", "--attacks 'pgd[steps=...]'"]),
         (["classifier", "model_a"], ["Model A", "model_a on mnist: validation accuracy"]),
-        (["dataset", "mnist"], ["shape: (1, 28, 28)", "eps: 0.3", "split: Literal['test', 'validation']"]),
+        (
+            ["dataset", "mnist"],
+            [
+                "Images are resized to so many pixels",
+                "shape: (1, 28, 28)",
+                "eps: 0.3",
+                "split: Literal['test', 'validation']",
+            ],
+        ),
         (["threat", "soft"], ["gradient of: relaxation", "no headline without it: yes", "relaxes, differentiable"]),
+        (["threat", "submitted"], ["bench score", "enters the worst case: yes"]),
         (["threats", "adaptive"], ["graybox, bpda, whitebox"]),
         (["protocol", "standard"], ["images stay in [0, 1]"]),
         (["preset", "quick"], ["latency_batch = 8"]),
@@ -110,6 +120,12 @@ def test_an_entry_point_shows_its_docstring(tmp_path, monkeypatch, bench):
     assert "shipped" not in sys.modules
     _, out, _ = bench("list", "defense", "blur")
     assert "Blur." in out
+
+
+def test_who_reads_one_line_of_a_list_sees_no_error():
+    script = f"{sys.executable} -m purification_bench list attacks | head -n 1"
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("apgd ") and ran.stderr == ""
 
 
 @pytest.mark.parametrize("width", [60, 100])

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from purification_bench.attacks.threat import THREATS, adaptive
+from purification_bench.attacks.threat import ADAPTIVE, adaptive
+from purification_bench.attacks.threat import threat as known_threat
 from purification_bench.benchmark.assets import zoo
 from purification_bench.defenses.described import Described, described, file_of_module
 from purification_bench.defenses.registry import Entry, Registry
@@ -58,14 +59,14 @@ def of_class(registry: Registry, name: str, folders: Sequence[Path]) -> Iterator
 
 def of_threat(word: str) -> Iterator[str]:
     """Yield what the table of threats says of a word."""
-    if word not in THREATS:  # the word for several
+    if word == ADAPTIVE:
         yield f"{word}: {', '.join(adaptive())}"
         return
-    threat = THREATS[word]
+    threat = known_threat(word)
     yield f"{word}: {threat.summary}"
     yield ""
     yield f"  gradient of: {threat.gradient}"
-    yield f"  attacks that need: {', '.join(sorted(threat.gives))}"
+    yield f"  attacks that need: {', '.join(sorted(threat.gives)) or 'none'}"
     yield f"  sees the purifier: {_yes(threat.sees_purifier)}"
     yield f"  averages over draws: {_yes(threat.averages_draws)}"
     yield f"  enters the worst case: {_yes(threat.judges)}"

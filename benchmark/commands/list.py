@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from purification_bench.attacks.protocol import PROTOCOLS
-from purification_bench.attacks.threat import ADAPTIVE, THREATS, adaptive
+from purification_bench.attacks.threat import ADAPTIVE, SUBMITTED, THREATS, adaptive
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.commands import details
 from purification_bench.benchmark.registries import REGISTRIES
@@ -44,7 +44,7 @@ def _rows(what: str, args: argparse.Namespace) -> Iterator[list[str]]:
     elif what == "presets":
         yield from ([name, presets.summary(name)] for name in presets.names())
     elif what == "threats":
-        yield from ([word, threat.summary] for word, threat in THREATS.items())
+        yield from ([word, threat.summary] for word, threat in (*THREATS.items(), (SUBMITTED.word, SUBMITTED)))
         yield [ADAPTIVE, f"the baseline and what sees the purifier: {', '.join(adaptive())}"]
     elif what == "protocols":
         yield from ([name, rules.summary] for name, rules in PROTOCOLS.items())
