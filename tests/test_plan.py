@@ -70,6 +70,12 @@ def test_a_new_surrogate_is_a_new_key_for_those_who_follow_it(monkeypatch):
     assert {(cell.defense.spec.label, cell.attack.threat) for cell in gone} == {("median", "bpda")}
 
 
+def test_an_attack_that_no_threat_takes_is_told():
+    made = config.load("quick", None, {**FLAGS, "attacks": ["fgsm", "square"], "threats": ["graybox", "bpda"]})
+    (warning,) = plan(made, MACHINE).warnings
+    assert warning == "attack 'square' is not run: it takes queries, which blackbox gives, not graybox, bpda"
+
+
 def test_latency_is_keyed_by_the_machine():
     planned = plan(config.load("quick", None, {**FLAGS, "latency": True}), MACHINE)
     timed = [cell for cell in planned.cells if isinstance(cell, LatencyCell)]

@@ -201,7 +201,8 @@ def test_of_several_files_none_is_judged_unless_all_keep_the_rules(bench, tmp_pa
     assert bench("score", "good.npz", "it.npz", *PLACE)[0] == 2
     assert not (tmp_path / "results").exists()
     replace(inverted, name="again").write(tmp_path / "again.npz")
-    assert bench("score", "good.npz", "again.npz", *PLACE)[0] == 0
+    status, out, _ = bench("score", "good.npz", "again.npz", "good.npz", *PLACE)
+    assert status == 0 and out.count("inverted: ") == 1, "a file that is named twice is judged once"
     names = {r.attack for r in Store(tmp_path / "results").results() if r.attack}
     assert names == {"submitted[inverted]", "submitted[again]"}
 

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """
     store = Store(args.out)
     refuse_foreign(store, "score")
-    entries = [_checked(args, file) for file in args.file]
+    entries = [_checked(args, file) for file in {file.resolve(): file for file in args.file}.values()]
     screen, status = Console(file=sys.stdout), 0
     for entry in entries:
         screen.print(entry.told, markup=False, soft_wrap=True)
