@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.ball import Ball
 from purification_bench.attacks.base import Attack
+from purification_bench.attacks.expectation import copies, is_random
 from purification_bench.attacks.margin import lead_up_to_enough
 from purification_bench.attacks.pursuit import Pursuit
 from purification_bench.attacks.registry import register_attack
 from purification_bench.attacks.steps import Steps, far_then_near, must_reach
-from purification_bench.attacks.tries import most_wrong
+from purification_bench.attacks.tries import how_wrong, most_wrong
 from purification_bench.defenses.errors import at_least_one, below_one
 
 
@@ -43,9 +44,21 @@ class MarginPGD(Attack):
         self.gradients_per_image = steps * restarts
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        """Climb from each start; of several, keep each image's best."""
-        steps = self._steps(eps)
-        return most_wrong(model, [steps.climbed(model, x, y, start) for start in self._starts(x, eps)], y)
+        """Climb from each start; of several, keep each image's best.
+
+        What a model that is not random gets wrong stays wrong: such an image is climbed from no further start.
+        """
+        steps, (first, *others) = self._steps(eps), self._starts(x, eps)
+        x_adv = steps.climbed(model, x, y, first)
+        if copies(model) > 1 or is_random(model):
+            return most_wrong(model, [x_adv, *(steps.climbed(model, x, y, start) for start in others)], y)
+        for start in others:
+            left = (how_wrong(model, x_adv, y) <= 0).nonzero()[:, 0]
+            if not len(left):
+                break
+            climbed = steps.climbed(model, x[left], y[left], start[left])
+            x_adv[left] = most_wrong(model, [x_adv[left], climbed], y[left])
+        return x_adv
 
     def pursue(self, pursuit: Pursuit, x: Tensor, y: Tensor, eps: float, start: Tensor | None) -> Tensor:
         """Climb from the first start, then, with what it left unbroken, from all others in one batch."""

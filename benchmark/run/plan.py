@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from purification_bench.attacks.protocol import PROTOCOLS, STANDARD, Rules
-from purification_bench.attacks.threat import BASELINE, SUBMITTED, THREATS, Norm, PlannedAttack
+from purification_bench.attacks.threat import BASELINE, SUBMITTED, THREATS, Norm, PlannedAttack, threat
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.assets.finding import find_classifier
 from purification_bench.benchmark.facts import (
@@ -71,14 +71,15 @@ def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None 
 
 
 def _not_run(config: RunConfig, cells: Iterable[Cell]) -> Iterator[str]:
-    """Say where nothing is attacked, or which attack that was asked for nobody runs."""
+    """Say where nothing is attacked, or which attack with a threat of its own nobody runs."""
     run = {cell.attack.attack.label for cell in cells if isinstance(cell, AccuracyCell) and cell.attack is not None}
     if not run:
         yield f"nothing is attacked: no defense here is one that {' or '.join(config.threats)} fits"
         return
     for attack in map(of_attack, config.attacks):
         giving = [word for word, each in THREATS.items() if attack.needs in each.gives]
-        if attack.spec.label not in run and not set(giving) & set(config.threats):
+        own = attack.needs not in threat(BASELINE).gives
+        if own and attack.spec.label not in run and not set(giving) & set(config.threats):
             needs = f"attack {attack.spec.label!r} is not run: it takes {attack.needs}"
             yield f"{needs}, which {' or '.join(giving)} gives, not {', '.join(config.threats)}"
 

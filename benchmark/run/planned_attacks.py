@@ -10,8 +10,17 @@ from typing import Any
 
 from purification_bench.attacks.protocol import PROTOCOLS
 from purification_bench.attacks.threat import PlannedAttack, Threat, threat
+from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.assets.finding import find_classifier
-from purification_bench.benchmark.facts import AttackFacts, DatasetFacts, check, of_attack, of_classifier, of_defense
+from purification_bench.benchmark.facts import (
+    AttackFacts,
+    ClassifierFacts,
+    DatasetFacts,
+    check,
+    of_attack,
+    of_classifier,
+    of_defense,
+)
 from purification_bench.benchmark.run.cells import Judged, Setting
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.identity import identity
@@ -98,13 +107,24 @@ class AttackPlanner:
     @cached_property
     def _substitute(self) -> tuple[Spec | None, dict[str, Any] | None]:
         """The classifier that is attacked in place of the judged one, and its identity; none where it is missing."""
-        classifier = of_classifier(self.config.substitute)
+        classifier = self._as_trained(of_classifier(self.config.substitute))
         try:
             weights = find_classifier(classifier, self.dataset.spec.name, self.folders)
         except UserError as error:
             self._warn(f"{self.dataset.spec.label} is judged without transfer: {error}")
             return None, None
         return classifier.spec, identity(classifier, weights)
+
+    def _as_trained(self, asked: ClassifierFacts) -> ClassifierFacts:
+        """Return a classifier with the options that it was trained with on this data set, where none are asked for.
+
+        What makes a classifier robust differs from one data set to another: its size of attack, above all.
+        """
+        place = ("classifier", asked.spec.name, self.dataset.spec.name)
+        trained = {each.label for each in zoo.entries(self.folders) if (each.kind, each.name, each.dataset) == place}
+        if "[" in self.config.substitute or asked.spec.label in trained or len(trained) != 1:
+            return asked
+        return of_classifier(trained.pop())
 
     def _stand_in(self, defense: Judged, kind: Threat) -> Spec | None:
         """Return what is attacked in a defense's place; None where it is attacked as it is."""
