@@ -40,7 +40,7 @@ class Defense(nn.Module):
     version: ClassVar[str] = "1"
     """Raise it when the values that ``purify`` gives change: stored results are then computed anew."""
     surrogate_version: ClassVar[str] = "1"
-    """Raise it when ``surrogate`` changes: results of the attacks that follow it are then computed anew."""
+    """Raise it when ``surrogate`` changes: results of the attacks that follow that are then computed anew."""
     spec: Spec
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:

@@ -23,6 +23,8 @@ from purification_bench.leaderboard.results.canonical import digest
 
 DEFENSE_EPOCHS, DEFENSE_BATCH = 30, 64
 """What a defense is trained with unless told otherwise; a classifier has a recipe."""
+COUNTS = ("patience", "limit", "validation", "stop_after", "adversary_steps")
+"""Flags that take a number of at least 1."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,9 +81,6 @@ def _target(text: str, job: Job, folder: Path | None) -> Target:
         weights.sha256 if weights else "",
         digest([dataset_identity(of_dataset(job.dataset.spec)), identity(of_classifier(classifier.spec), weights)]),
     )
-
-
-COUNTS = ("patience", "limit", "validation", "stop_after", "adversary_steps")
 
 
 def _settings(args: argparse.Namespace, epochs: int, batch_size: int) -> Settings:
