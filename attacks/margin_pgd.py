@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.ball import Ball
 from purification_bench.attacks.base import Attack
-from purification_bench.attacks.expectation import copies, is_random
+from purification_bench.attacks.expectation import is_random
 from purification_bench.attacks.margin import lead_up_to_enough
 from purification_bench.attacks.pursuit import Pursuit
 from purification_bench.attacks.registry import register_attack
@@ -46,11 +46,11 @@ class MarginPGD(Attack):
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Climb from each start; of several, keep each image's best.
 
-        What a model that is not random gets wrong stays wrong: such an image is climbed from no further start.
+        An image that a defense without randomness gets wrong is climbed from no further start.
         """
         steps, (first, *others) = self._steps(eps), self._starts(x, eps)
         x_adv = steps.climbed(model, x, y, first)
-        if copies(model) > 1 or is_random(model):
+        if not getattr(model, "exact", False) or is_random(model):
             return most_wrong(model, [x_adv, *(steps.climbed(model, x, y, start) for start in others)], y)
         for start in others:
             left = (how_wrong(model, x_adv, y) <= 0).nonzero()[:, 0]

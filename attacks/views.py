@@ -23,6 +23,9 @@ class View(DefendedClassifier):
         Of the one draw that a view holds fixed, where it holds one.
     """
 
+    exact: bool = True
+    """It answers as the defense that is judged; what is wrong here is wrong there."""
+
     def __init__(self, classifier: nn.Module, defense: Defense, seed: int = 0) -> None:
         super().__init__(classifier, defense)
         self.seed = seed
@@ -60,6 +63,8 @@ class Learned(View):
 
 class Relaxed(View):
     """The defended classifier with the smooth ``relaxation`` of its purifier in the purifier's place."""
+
+    exact = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of the relaxed purifier's images."""

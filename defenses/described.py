@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ RANGES = {"at_least_one": "at least 1", "positive": "more than 0", "not_negative
 """What the functions of ``errors`` ask of a value."""
 
 PARAMETERS = "Parameters\n----------\n"
+ENTRY = re.compile(r"^((\S.*):\n(?:    .*\n?)+)", re.MULTILINE)
+"""Some options of a docstring's list, and what is said of them."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,19 @@ def described(file: Path, name: str) -> Described | None:
     constructors = [(made, tree) for node, tree in chain if (made := _constructor(node))]
     valid = {option: words for made, _ in constructors for option, words in _ranges(made)}
     options = _options(*constructors[0], valid) if constructors else iter(())
-    return Described(_doc([node for node, _ in chain]), tuple(options), declared)
+    listed = tuple(options)
+    return Described(_doc([node for node, _ in chain], {option.name for option in listed}), listed, declared)
 
 
-def _doc(chain: list[ast.ClassDef]) -> str:
-    """Return a class's docstring; where it explains no options, with what the next of its bases explains of them."""
+def _doc(chain: list[ast.ClassDef], options: set[str]) -> str:
+    """Return a class's docstring; where it explains no options, with what the next of its bases says of them."""
     own, *inherited = [ast.get_docstring(node) or "" for node in chain]
     if PARAMETERS in own:
         return own
-    sections = (doc.partition(PARAMETERS)[2].partition("\n\n")[0] for doc in inherited if PARAMETERS in doc)
-    explained = next(sections, None)
-    return own if explained is None else f"{own}\n\n{PARAMETERS}{explained}"
+    sections = [doc.partition(PARAMETERS)[2].partition("\n\n")[0] for doc in inherited if PARAMETERS in doc]
+    entries = ENTRY.findall(sections[0]) if sections else []
+    explained = "".join(text for text, names in entries if options & set(names.split(", ")))
+    return f"{own}\n\n{PARAMETERS}{explained}".rstrip() if explained else own
 
 
 def file_of_module(module: str) -> Path | None:

@@ -51,7 +51,8 @@ def foolbox_pgd(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
 def autoattack(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
     """Return the images of the reference AutoAttack: ``standard``; of a model that draws, ``rand`` with one pass.
 
-    It averages over draws where the model itself does.
+    It averages over draws where the model itself does. It takes one answer of a random model for a verdict on the clean
+    image, and on what each of its attacks found: so of its attacks, not of its verdicts, this is an opinion.
     """
     from pyautoattack import AutoAttack
 
@@ -100,7 +101,7 @@ def opinions(args: argparse.Namespace) -> None:
     model = defended(args.defense, args.dataset, args.classifier)
     drawn = is_random(model)
     for eot in (1, args.eot) if drawn else (1,):
-        attacked = Averaged(model, eot) if eot > 1 else model
+        attacked = (Averaged(model, eot) if eot > 1 else model).eval()
         for name in args.attacks:
             started, found = time.perf_counter(), []
             for images, labels in zip(x.split(BATCH), y.split(BATCH), strict=True):
@@ -115,7 +116,9 @@ def opinions(args: argparse.Namespace) -> None:
             line = (args.dataset, args.classifier, args.defense, name, eot, n, eps)
             figures = (f"{100 * ours.mean():.1f}", f"{100 * theirs.mean():.1f}", f"{compared.p_value:.2g}")
             _add((*line, *figures, round(seconds)))
-            said = "breaks significantly more" if theirs.mean() < ours.mean() and compared.p_value < 0.01 else "agrees"
+            differs = compared.p_value < SIGNIFICANT
+            found_more, found_less = theirs.mean() < ours.mean(), theirs.mean() > ours.mean()
+            said = "breaks more" if differs and found_more else "breaks less" if differs and found_less else "agrees"
             print(*line, "board", figures[0], "theirs", figures[1], "p", figures[2], said, flush=True)
 
 

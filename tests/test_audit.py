@@ -223,6 +223,16 @@ def test_the_fall_is_over_the_images_that_the_longer_attack_met():
     assert steps.fall_by_more_steps(board, row)[1:] == (1.0, 0.5)
 
 
+def test_only_the_longest_attacks_are_what_more_steps_are():
+    """Of 25, 100 and 200 steps the last: what 100 leave is what the row has without it."""
+    longest = {"clean": bits(95)[:60], "adversarial": bits(40)[:60], "estimator": "full", "options": {"steps": 200}}
+    weak, *known = [cell(f"pgd[steps={k}]", 0.3, left, options={"steps": k}) for k, left in ((25, 60), (100, 41))]
+    bpda = cell("pgd", 0.3, 70, "bpda", options={"steps": 20})
+    board, row = board_of(*BLIND, bpda, weak, *known, result("it", "pgd[steps=200]", 0.3, **longest))
+    (column,), before, after = steps.fall_by_more_steps(board, row)
+    assert (column.attack, before, after) == ("pgd[steps=200]", 41 / 60, 40 / 60)
+
+
 def test_the_editions_of_the_attackers_behind_a_headline_are_told():
     newer = [cell("pgd[steps=9]", 0.3, 50, way, edition="adaptive 2") for way in ("bpda", "full")]
     board, _ = board_of(*_few_and_many_steps(60, 60), *newer)

@@ -69,7 +69,9 @@ def test_an_edition_is_of_attackers_that_nobody_changed(load):
     assert config.load("adaptive", None, {"n": 7, "threats": ["bpda"], "defenses": ["median"]}).edition == "adaptive 2"
     for change in ({"attacks": ["fgsm"]}, {"eot_samples": 1}):
         assert config.load("adaptive", None, change).edition == ""
-    assert load("[[override]]\ndefense = 'median'\nn = 3").edition == ""
+    assert config.load("adaptive", None, {"worst_case": True}).edition == ""
+    with pytest.raises(UserError, match=r"an edition is a preset's: .* cannot give one"):
+        load("edition = 'adaptive 2'")
 
 
 def test_loading_needs_no_torch():

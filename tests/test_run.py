@@ -8,11 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import BROKEN, SMALL_RUN
+
+from purification_bench.benchmark.run import config
+from purification_bench.benchmark.run.missing import put_edition
+from purification_bench.benchmark.run.plan import plan
+from purification_bench.leaderboard.results.store import Store
 
 BENCH = (sys.executable, "-m", "purification_bench.benchmark.cli")
 TIMINGS = ("seconds", "created")
@@ -244,6 +250,17 @@ def test_with_nothing_to_do_the_page_stays_until_something_is_newer(run, tmp_pat
     os.utime(about, ns=(written + 10**9, written + 10**9))
     run()
     assert "# Mine" in page.read_text()
+
+
+def test_results_that_are_kept_are_told_of_the_edition_that_asks_for_them(run, small_config, tmp_path):
+    run()
+    flags = {"datasets": ["shapes"], "classifiers": ["matched"], "attacks": ["fgsm", "noise"], "eps": [0.3], "n": 40}
+    asked = config.load("quick", small_config, {**flags, "latency": False})
+    machine = {"device": "cpu", "device_name": "a processor", "threads": 1}
+    for edition, written in (("quick 1", "quick 1"), ("other 1", "quick 1"), ("quick 2", "quick 2")):
+        put_edition(plan(replace(asked, edition=edition), machine), Store(tmp_path / "results"))
+        found = [row["facts"].get("edition") for row in results_of(tmp_path / "results").values()]
+        assert (found.count(written), found.count(None)) == (9, 12)
 
 
 def test_a_dry_run_writes_nothing(run, tmp_path):

@@ -132,6 +132,8 @@ class AttackRun:
         defense = bench.defense(self._setting, use.stand_in or self.cells[0].defense.spec)
         seed = self._seed_of_one_draw(self.cells[0].defense.spec.label)
         model = views.view(use.threat, bench.classifier(self._setting), defense, seed)
+        if use.stand_in and isinstance(model, views.View):
+            model.exact = False
         if use.of.learns and isinstance(model, views.Learned):
             model.network = bench.imitation(self._setting, self.cells[0].defense, self.progress)
         return Victim(model, use.batch, use.eot_samples, seen=True)

@@ -140,7 +140,9 @@ def load(preset: str | None, file: Path | None, flags: Mapping[str, Any], said_b
         earlier = tuple(tuple(said.without(top) for said in those) for those in overrides)
         overrides = (*earlier, override_tables.read(values.get(OVERRIDE, []), source))
         merged |= top
-        if place and values.keys() & EFFORT:
+        if place and "edition" in values:
+            raise UserError(f"an edition is a preset's: {source} cannot give one")
+        if place and (values.keys() & EFFORT or values.get("worst_case")):
             merged["edition"] = ""
     return RunConfig(**merged, overrides=overrides)
 

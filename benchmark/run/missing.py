@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from purification_bench.benchmark.run.cells import Cell, Plan
 from purification_bench.benchmark.run.profile import Profile
@@ -24,6 +24,20 @@ class Outcome:
 def missing_cells(plan: Plan, store: Store) -> list[Cell]:
     """Return the cells of ``plan`` that ``store`` lacks, or holds as failed."""
     return [cell for cell in plan.cells if not _is_stored(store, cell)]
+
+
+def put_edition(plan: Plan, store: Store) -> None:
+    """Write into results that are kept that their attacks are of the plan's edition: its keys say that they are.
+
+    Results that another preset's edition was written into keep that.
+    """
+    for cell in plan.cells:
+        edition, result = str(cell.defense.facts.get("edition", "")), store.get(cell.identity, cell.key)
+        if not edition or result is None or not result.ok:
+            continue
+        written = str(result.facts.get("edition", ""))
+        if written != edition and written.partition(" ")[0] in ("", edition.partition(" ")[0]):
+            store.put(replace(result, facts={**result.facts, "edition": edition}))
 
 
 def _is_stored(store: Store, cell: Cell) -> bool:

@@ -18,7 +18,7 @@ from purification_bench.benchmark.run import costs
 from purification_bench.benchmark.run.cells import Cell, Plan
 from purification_bench.benchmark.run.config import RunConfig
 from purification_bench.benchmark.run.estimate import in_words, likely
-from purification_bench.benchmark.run.missing import Outcome, missing_cells
+from purification_bench.benchmark.run.missing import Outcome, missing_cells, put_edition
 from purification_bench.benchmark.run.plan import plan
 from purification_bench.benchmark.run.progress import Progress
 from purification_bench.leaderboard.results.result import Result
@@ -58,11 +58,13 @@ class Session:
         """Compute what ``store`` lacks, or all with ``force``; nothing is written before everything can be had."""
         if not self.todo(store, force=force):
             store.prepare()
+            put_edition(self.plan, store)
             return Outcome(kept=len(self.plan.cells))
         from purification_bench.benchmark.run import driver
 
         bench = workbench or self.workbench()
         store.prepare()
+        put_edition(self.plan, store)
         return driver.execute(self.plan, store, bench, progress, force=force)
 
     def todo(self, store: Store, *, force: bool = False) -> int:

@@ -128,8 +128,8 @@ def standing(board: Board, row: Row, eps: float, most: int | None = None) -> Sta
 def curve(board: Board, row: Row) -> list[tuple[float, Standing]]:
     """Return what a row is worth at every size at which somebody attacked it who sees it, on the same images.
 
-    So that *robust* cannot rise with the size: what lies in a ball lies in a larger one. Where draws of a stochastic
-    defense put it higher all the same, it is what it was at the smaller size.
+    *Robust* does not rise with the size: what lies in a ball lies in a larger one. Where weaker attacks, or draws of a
+    stochastic defense, put it higher, it is what it was at the smaller size.
     """
     sizes = board.adaptive_sizes(row)
     shared = min((n for eps in sizes if (n := standing(board, row, eps).n)), default=0)
@@ -145,12 +145,14 @@ def curve(board: Board, row: Row) -> list[tuple[float, Standing]]:
 def area(board: Board, row: Row) -> float | None:
     """Return the mean of the adaptive worst case over sizes from 0 (clean) to the mark, by trapezoids.
 
-    Over the sizes that all rows with a headline share: another grid would give another area.
+    Over the sizes that all rows with a headline share (another grid would give another area), on the same images.
     """
     sizes = sorted(eps for eps in board.shared_sizes if eps <= board.mark)
-    clean = standing(board, row, board.mark).clean
-    worst = [standing(board, row, eps).robust for eps in sizes]
-    if clean is None or not sizes or sizes[-1] != board.mark or any(estimate is None for estimate in worst):
+    at = dict(curve(board, row))
+    if not sizes or sizes[-1] != board.mark or board.mark not in at:
+        return None
+    clean, worst = at[board.mark].clean, [at[eps].robust for eps in sizes]
+    if clean is None or any(estimate is None for estimate in worst):
         return None
     values = [clean.value, *(estimate.value for estimate in worst if estimate)]
     return float(np.trapezoid(values, [0.0, *sizes]) / board.mark)

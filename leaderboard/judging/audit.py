@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from purification_bench.leaderboard.judging.aggregate import standing
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.checks.control import attacks_work_at_all
-from purification_bench.leaderboard.judging.checks.evidence import by_chance
+from purification_bench.leaderboard.judging.checks.evidence import FEWEST, by_chance
 from purification_bench.leaderboard.judging.checks.finding import Finding
 from purification_bench.leaderboard.judging.checks.rules import RULES
 from purification_bench.leaderboard.judging.checks.steps import FALL, fall_by_more_steps
 
 STANDS = "stands"
-FEWEST = 50
-"""Images below which a row has no rank: the interval of a share of 49 images is up to 27 points wide."""
 
 
 def audit(board: Board, row: Row) -> list[Finding]:

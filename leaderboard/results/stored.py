@@ -52,6 +52,7 @@ class Attack(Made, kw_only=True):
     eot_samples: AtLeastOne = 1
     stand_in: str | None = None
     substitute: Named | None = None
+    surrogate: str | None = None
 
 
 class AccuracyIdentity(msgspec.Struct, kw_only=True, tag_field="kind", tag="accuracy"):

@@ -14,6 +14,8 @@ LEVEL = 0.01
 """Significance on paired images that a margin needs ..."""
 POINTS = 0.03
 """... and the points that it needs besides."""
+FEWEST = 50
+"""Images below which a row has no rank: the interval of a share of 49 images is up to 27 points wide."""
 CHANCE = 1.2
 """Share of the largest class, times the number of classes, of data sets whose classes are nearly of one size."""
 

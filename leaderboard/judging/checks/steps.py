@@ -7,6 +7,7 @@ from itertools import product
 from purification_bench.leaderboard.judging.aggregate import robust_accuracy, robust_means
 from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.judging.checks.evidence import (
+    FEWEST,
     blind,
     by_chance,
     descending,
@@ -53,17 +54,19 @@ def more_steps_change_little(board: Board, row: Row) -> Finding:
 
 
 def fall_by_more_steps(board: Board, row: Row) -> tuple[list[Column], float, float] | None:
-    """Return the attacks of twice the steps of another, and the worst case at the mark without and with them.
+    """Return the longest attacks that have twice the steps of another, and the worst case without and with them.
 
-    Over the images that they met. None where there are none.
+    At the mark, over the images that all of those met that met enough of them for a rank. None where there are none.
     """
     columns = board.headline(row, board.mark)
-    longer = [many for many in columns if any(_doubles(row, few, many) for few in columns)]
-    before, after = robust_means(row, [c for c in columns if c not in longer]), robust_means(row, columns)
-    if not longer or before is None or after is None:
+    doubling = [many for many in columns if any(_doubles(row, few, many) for few in columns)]
+    longest = [many for many in doubling if not any(_doubles(row, many, more) for more in columns)]
+    before, after = robust_means(row, [c for c in columns if c not in longest]), robust_means(row, columns)
+    if not longest or before is None or after is None:
         return None
-    n = min(len(before), len(after), max(row.cells[column].n for column in longer))
-    return longer, float(before[:n].mean()), float(after[:n].mean())
+    met = [row.cells[column].n for column in longest]
+    n = min(len(before), len(after), min((n for n in met if n >= FEWEST), default=max(met)))
+    return longest, float(before[:n].mean()), float(after[:n].mean())
 
 
 def _doubles(row: Row, few: Column, many: Column) -> bool:

@@ -169,9 +169,9 @@ def worth(board: Board) -> Table | None:
         Term("Margin"),
         ": how far apart two attacks must be on so few images before the audit can see it. ",
         Term("Attackers"),
-        ": the edition of the preset that says which attacks run and how hard they try (",
-        Name("bench list preset adaptive"),
-        "), with how many of the attacks that count for robust are of it.",
+        ": editions of the presets that say which attacks run and how hard they try (",
+        Name("bench list presets"),
+        "), with how many of the attacks that count for robust are of each.",
     )
     return Table("What each row is worth", headings, rows, note)
 
