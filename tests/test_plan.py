@@ -70,6 +70,13 @@ def test_a_new_surrogate_is_a_new_key_for_those_who_follow_it(monkeypatch):
     assert {(cell.defense.spec.label, cell.attack.threat) for cell in gone} == {("median", "bpda")}
 
 
+@pytest.mark.parametrize(("dataset", "label"), [("mnist", "model_a_at"), ("fashion_mnist", "model_a_at[eps=0.1]")])
+def test_transfer_attacks_the_robust_classifier_of_the_data_set(dataset, label):
+    flags = {"datasets": [dataset], "classifiers": ["model_a"], "threats": ["transfer"], "n": 8}
+    planned = plan(config.load("quick", None, {**FLAGS, **flags}), MACHINE)
+    assert {cell.attack.substitute.label for cell in planned.cells if cell.attack} == {label}
+
+
 def test_an_attack_that_no_threat_takes_is_told():
     made = config.load("quick", None, {**FLAGS, "attacks": ["fgsm", "square"], "threats": ["graybox", "bpda"]})
     (warning,) = plan(made, MACHINE).warnings
