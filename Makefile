@@ -38,6 +38,7 @@ audit-controls: $(VENV)/installed
 	$(BIN)/bench audit $(call NAMES,masked honest),binarize,median $(call PLUGINS,masked honest) -n 200 --out leaderboard/controls || test $$? -eq 1
 	$(BIN)/bench audit $(call NAMES,cheating ordinary) $(call PLUGINS,cheating ordinary) -n 50 --out leaderboard/controls || test $$? -eq 1
 	$(BIN)/bench audit none,median --classifier model_a_at -n 200 --out leaderboard/controls || test $$? -eq 1
+	$(BIN)/bench audit none --dataset fashion_mnist -n 200 --out leaderboard/controls || test $$? -eq 1
 	$(BIN)/bench audit none,median --dataset fashion_mnist --classifier 'model_a_at[eps=0.1]' -n 200 --out leaderboard/controls || test $$? -eq 1
 
 lint: $(VENV)/installed-dev

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
 from purification_bench.leaderboard.judging.aggregate import standing
 from purification_bench.leaderboard.judging.boards import Board, Row
@@ -18,6 +18,8 @@ from purification_bench.leaderboard.showing.names import of_board
 from purification_bench.leaderboard.showing.pictures import Picture, wrapped
 
 TOGETHER = "all attacks together"
+DECADE = 10
+"""Costs closer than this are told one by one: powers of ten are too far apart."""
 
 
 def strength(board: Board, folder: Path, stem: str) -> Path | None:
@@ -47,15 +49,19 @@ def draw_strength(board: Board) -> Figure | None:
         panel.set_ylabel("left right (%)")
     drawn = dict(each for panel in panels for each in zip(*reversed(panel.get_legend_handles_labels()), strict=True))
     figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=min(4, across + 1), frameon=False)
-    figure.suptitle(f"{board.title}, at {in_words(board.mark)}: what attacks leave, and what they cost", fontsize=10)
+    break_at = "\n" if across < GAP_PANELS - 1 else " "  # a title as wide as two panels is cut off
+    place = f"{board.title}, at {in_words(board.mark)}:"
+    figure.suptitle(f"{place}{break_at}what attacks leave, and what they cost", fontsize=10)
     return figure
 
 
 def _panel(panel: Axes, board: Board, row: Row, names: list[str]) -> None:
+    told: set[int] = set()
     for kind, efforts in by_kind(board, row).items():
         name = " ".join(threats.named(*kind))
         place = names.index(name)
         costs = [effort.gradients or 1 for effort in efforts]
+        told.update(costs)
         left = [100 * effort.left.value for effort in efforts]
         colour, marker = PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)]
         panel.plot(costs, left, "-", label=name, marker=marker, markersize=4, color=colour, linewidth=1.4)
@@ -63,7 +69,8 @@ def _panel(panel: Axes, board: Board, row: Row, names: list[str]) -> None:
     if worst is not None:
         panel.axhline(100 * worst.value, color="0.5", linewidth=1, linestyle="--", label=TOGETHER)
     panel.set_xscale("log")
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    narrow = max(told) < DECADE * min(told)
+    panel.xaxis.set_major_locator(FixedLocator(sorted(told)) if narrow else LogLocator(subs=(1, 3)))
     panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_title(wrapped(of_board(board)[row.defense]), fontsize=10)
