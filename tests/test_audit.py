@@ -236,7 +236,7 @@ def test_only_the_longest_attacks_are_what_more_steps_are():
 def test_the_editions_of_the_attackers_behind_a_headline_are_told():
     newer = [cell("pgd[steps=9]", 0.3, 50, way, edition="adaptive 2") for way in ("bpda", "full")]
     board, _ = board_of(*_few_and_many_steps(60, 60), *newer)
-    assert column(standings.worth(board), "attackers") == "adaptive 2: 2 of 6"
+    assert column(standings.worth(board), "attackers") == "adaptive 2: 2 of 5"
 
 
 def test_what_declares_no_gradient_has_no_rank():

@@ -46,6 +46,15 @@ def test_where_a_required_threat_was_met_by_another_row_it_is_missing():
     assert audit.verdict(board, row) == "not judged: no attack of many steps under sniper at 0.3"
 
 
+def test_what_an_attack_broke_on_fewer_images_stays_broken():
+    few = {"clean": bits(95)[:20], "adversarial": bits(5)[:20]}
+    seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
+    board, row = judged_board_of(*seeing, result("it", "pgd", 0.3, estimator="full", **few))
+    assert standing(board, row, 0.3).robust.value == 0.45
+    (shown,) = [r for column, r in row.cells.items() if column.eps == 0.3 and column.threat.gradient == "true"]
+    assert shown.n == N
+
+
 def test_the_verdict_tells_robust_from_not():
     def verdict(right, *estimators, eps=0.3):
         return audit.verdict(*judged_board_of(*(cell("pgd", eps, right, how) for how in estimators)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,6 +206,16 @@ def test_of_several_files_none_is_judged_unless_all_keep_the_rules(bench, tmp_pa
     assert status == 0 and out.count("inverted: ") == 1, "a file that is named twice is judged once"
     names = {r.attack for r in Store(tmp_path / "results").results() if r.attack}
     assert names == {"submitted[inverted]", "submitted[again]"}
+
+
+def test_foolbox_runs_as_a_plug_in_beside_the_boards_own_attacks(bench, small_config, tmp_path):
+    plugin = Path(__file__).parents[1] / "docs" / "second_opinion.py"
+    asked = ("--attacks", "foolbox_pgd", "--threat", "whitebox", "--eps", "0.6", "-n", "12", "--no-latency")
+    status, _, err = bench("run", "--plugin", plugin, "--config", small_config, *SMALL_RUN[:6], *asked)
+    assert status == 0, err
+    found = [r for r in Store(tmp_path / "results").results() if r.attack]
+    assert {(r.defense, r.attack) for r in found} == {(name, "foolbox_pgd") for name in ("none", "median")}
+    assert all(r.adversarial.means.mean() < r.clean.means.mean() for r in found)
 
 
 def test_what_is_no_such_file_is_refused(bench, tmp_path):

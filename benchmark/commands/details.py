@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from purification_bench.attacks.threat import ADAPTIVE, adaptive
+from purification_bench.attacks.threat import ADAPTIVE, BASELINE, THREATS, adaptive
 from purification_bench.attacks.threat import threat as known_threat
 from purification_bench.benchmark.assets import zoo
 from purification_bench.defenses.described import Described, described, file_of_module
@@ -54,7 +54,13 @@ def of_class(registry: Registry, name: str, folders: Sequence[Path]) -> Iterator
     if weights:
         yield from ("", "Weights", *(f"  {w.label} on {w.place}: {w.scores}" for w in weights))
     given = f"{name}[{known.options[0].name}=...]" if known.options else name
-    yield from ("", f"Use: bench run {LISTED[registry.kind]} '{given}'")
+    yield from ("", f"Use: bench run {LISTED[registry.kind]} '{given}'{_under(known.declared.get('needs', ''))}")
+
+
+def _under(needs: str) -> str:
+    """Return the flag of the threats that alone give an attack what it needs; empty where the default ones do."""
+    giving = [word for word, each in THREATS.items() if needs.strip(QUOTES) in each.gives]
+    return f" --threat {','.join(giving)}" if giving and BASELINE not in giving else ""
 
 
 def of_threat(word: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from purification_bench.benchmark.assets import zoo
+from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import ImageDataset
 from purification_bench.benchmark.assets.loading import load_classifier
 from purification_bench.benchmark.environment import pick_device
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     registry = DEFENSES if args.kind == "defense" else CLASSIFIERS
     job = _job(args, registry.spec(args.name))
     if args.kind == "classifier":
+        _check_adversary(args, job)
         weights = train_classifier(job)
     else:
         cls: type[Defense] = DEFENSES.get(job.spec.name)
@@ -72,6 +74,15 @@ def _check_trains(cls: type[Defense], text: str) -> None:
         raise UserError(f"defense {name!r} is not trained: it has no fit")
     for option in sorted(set(options) & cls.inference_options):
         raise UserError(f"option {option!r} of {name!r} changes nothing in training: give it to bench run")
+
+
+def _check_adversary(args: argparse.Namespace, job: Job) -> None:
+    """Refuse steps of an adversary where training meets none."""
+    if args.adversary_steps is None:
+        return
+    made: Classifier = CLASSIFIERS.create(job.spec, job.dataset.shape, job.dataset.num_classes)
+    if not made.adversarial_eps:
+        raise UserError(f"--adversary-steps is of adversarial training, and {args.name} is trained on clean images")
 
 
 def _target(text: str, job: Job, folder: Path | None) -> Target:

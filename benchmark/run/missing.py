@@ -32,12 +32,12 @@ def put_edition(plan: Plan, store: Store) -> None:
     Results that another preset's edition was written into keep that.
     """
     for cell in plan.cells:
-        edition, result = str(cell.defense.facts.get("edition", "")), store.get(cell.identity, cell.key)
-        if not edition or result is None or not result.ok:
-            continue
-        written = str(result.facts.get("edition", ""))
-        if written != edition and written.partition(" ")[0] in ("", edition.partition(" ")[0]):
-            store.put(replace(result, facts={**result.facts, "edition": edition}))
+        edition = str(cell.defense.facts.get("edition", ""))
+        result = store.get(cell.identity, cell.key) if edition else None
+        if result is not None and result.ok:
+            written = str(result.facts.get("edition", ""))
+            if written != edition and written.partition(" ")[0] in ("", edition.partition(" ")[0]):
+                store.put(replace(result, facts={**result.facts, "edition": edition}))
 
 
 def _is_stored(store: Store, cell: Cell) -> bool:

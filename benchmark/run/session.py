@@ -56,15 +56,13 @@ class Session:
         self, store: Store, progress: Progress, workbench: Workbench | None = None, *, force: bool = False
     ) -> Outcome:
         """Compute what ``store`` lacks, or all with ``force``; nothing is written before everything can be had."""
-        if not self.todo(store, force=force):
-            store.prepare()
-            put_edition(self.plan, store)
+        bench = (workbench or self.workbench()) if self.todo(store, force=force) else None
+        store.prepare()
+        put_edition(self.plan, store)
+        if bench is None:
             return Outcome(kept=len(self.plan.cells))
         from purification_bench.benchmark.run import driver
 
-        bench = workbench or self.workbench()
-        store.prepare()
-        put_edition(self.plan, store)
         return driver.execute(self.plan, store, bench, progress, force=force)
 
     def todo(self, store: Store, *, force: bool = False) -> int:

@@ -19,7 +19,6 @@ from purification_bench.benchmark.train.augmentation import shifted
 from purification_bench.benchmark.train.context import Training
 from purification_bench.benchmark.train.precision import InPrecision
 from purification_bench.benchmark.train.pruning import Pruning
-from purification_bench.defenses.errors import UserError
 
 ADVERSARY_STEPS = 7
 """Of PGD, from a random start in the ball, on each training batch."""
@@ -38,8 +37,6 @@ def fit_classifier(classifier: Classifier, training: Training) -> None:
     steps = -(-len(training.labels("train")) // settings.batch_size) * settings.epochs
     optimizer, schedule = _optimizer(classifier, recipe, steps)
     adversary = _Adversary(classifier, training) if classifier.adversarial_eps else None
-    if settings.adversary_steps and not adversary:
-        raise UserError("--adversary-steps is of adversarial training; this classifier is trained on clean images")
     pruning = Pruning(classifier, recipe.sparsity, settings.epochs)
     fit = _Fit(classifier, training, optimizer, schedule, adversary, pruning)
     for epoch in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):

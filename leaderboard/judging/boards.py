@@ -53,7 +53,7 @@ class Row:
     clean: Result | None = None
     cells: dict[Column, Result] = field(default_factory=dict)
     also: dict[Column, list[Result]] = field(default_factory=dict)
-    """Results of a column that were attacked in another way (other draws, another stand-in): candidates too."""
+    """Results of a column that were attacked in another way (other draws, another number of images): candidates too."""
     latency: Result | None = None
     errors: list[Result] = field(default_factory=list)
 

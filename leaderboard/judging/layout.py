@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from purification_bench.leaderboard.judging.boards import Board, Column, Row
 from purification_bench.leaderboard.results.result import STANDARD, Result
 
-WAY = ("attack", "after")
-"""Parts of an identity that say how images were attacked."""
+WAY = ("attack", "after", "n")
+"""Parts of an identity that say how images were attacked, and how many: of other numbers other sets are made."""
 
 
 def lay_out(results: Iterable[Result]) -> list[Board]:

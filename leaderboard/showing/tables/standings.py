@@ -171,7 +171,7 @@ def worth(board: Board) -> Table | None:
         Term("Attackers"),
         ": editions of the presets that say which attacks run and how hard they try (",
         Name("bench list presets"),
-        "), with how many of the attacks that count for robust are of each.",
+        "), with how many are of each among the attacks of many steps, at the mark, that robust cannot be without.",
     )
     return Table("What each row is worth", headings, rows, note)
 
@@ -192,8 +192,11 @@ def _worth(board: Board, row: Row) -> list[Value]:
 
 
 def _editions(board: Board, row: Row) -> Text | Missing:
-    """Say which editions of a preset the attacks behind a row's headline are of."""
-    columns = board.headline(row, board.mark)
+    """Say which editions of a preset the attacks are of that a row's headline cannot be without."""
+    met = board.headline(row, board.mark)
+    columns = [
+        column for column in met if column.threat.required and column.traits.iterates and column.eps == board.mark
+    ]
     counted = Counter(str(row.cells[column].facts.get("edition", "")) for column in columns)
     said = [f"{edition}: {count} of {len(columns)}" for edition, count in sorted(counted.items()) if edition]
     return text(", ".join(said)) if said else Missing()
