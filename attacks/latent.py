@@ -132,9 +132,16 @@ class LatentSearch(Attack):
 
 @register_attack("latent_l2")
 class LatentSearchL2(LatentSearch):
-    """``latent`` in an L2 ball of radius ``bound``.
+    """``latent`` in an L2 ball, without steps in pixels.
 
     Athalye et al. 2018 state theirs as .005, the squared norm a pixel or the norm a pixel: 1.98 or 3.92 on MNIST.
+
+    Parameters
+    ----------
+    bound:
+        Radius of the ball, in pixel units over the whole image.
+    steps, targets, runs:
+        As of ``latent``.
     """
 
     norm = "l2"

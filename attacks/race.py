@@ -84,7 +84,15 @@ class Race(Attack):
 
 @register_attack("race_l2")
 class RaceL2(Race):
-    """``race`` in an L2 ball of radius ``bound``."""
+    """``race`` in an L2 ball.
+
+    Parameters
+    ----------
+    bound:
+        Radius of the ball, in pixel units over the whole image.
+    steps, temperature, momentum:
+        As of ``race``.
+    """
 
     norm = "l2"
 

@@ -131,6 +131,7 @@ def _add_audit(commands: Commands) -> None:
     audit.add_argument("defenses", type=_some, metavar="DEFENSE", help="one or several, as in bench run --defenses")
     audit.add_argument("--out", type=_path, metavar="DIR", help="keep the results and their page here; resumes")
     audit.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the findings, or write them there")
+    _add_dry_run(audit)
     _add_attacked(audit)
 
 
@@ -176,7 +177,11 @@ def _add_computing(parser: Parser) -> None:
     """Add how much is computed of what a result folder lacks."""
     parser.add_recorded("--no-latency", action="store_true", help="time nothing")
     parser.add_argument("--force", action="store_true", help="compute cells anew that are there")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be computed")
+    _add_dry_run(parser)
+
+
+def _add_dry_run(parser: Parser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what would be computed, and for how long")
 
 
 def _add_where(parser: Parser) -> None:

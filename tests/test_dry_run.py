@@ -16,7 +16,12 @@ from purification_bench.benchmark.run import presets
 
 SECONDS, MIB = 1.5, 120
 """Of processor time, and of memory in all. torch alone takes 2.5 s and 640 MiB."""
-COMMANDS = [("reproduce",), ("reproduce", "-n", "100"), *(("run", "--preset", name) for name in presets.names())]
+COMMANDS = [
+    ("reproduce",),
+    ("reproduce", "-n", "100"),
+    ("audit", "cae,median"),
+    *(("run", "--preset", name) for name in presets.names()),
+]
 MEASURE = """
 import contextlib, io, json, re, sys, time
 from purification_bench.benchmark import cli

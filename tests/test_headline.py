@@ -66,6 +66,8 @@ def test_the_verdict_tells_robust_from_not():
     assert verdict(60, "bpda", "queries") == "not judged: no attack of many steps follows its true gradient"
     seeing = [cell("pgd", 0.3, 60, how) for how in ("full", "bpda")]
     assert audit.verdict(*board_of(*seeing)) == "not judged: no gray-box attack at 0.3"
+    failed = cell("pgd", 0.3, 60, "bare", status="error", error="ValueError: no")
+    assert audit.verdict(*board_of(failed)) == "not judged: every gray-box attack at 0.3 raised an error"
     board, row = board_of(*BLIND, *seeing)
     assert audit.verdict(board, row) == "not judged: nothing shows that the attacks work"
     assert ranked(board) == [(None, row)]

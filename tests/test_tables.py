@@ -5,11 +5,12 @@ from __future__ import annotations
 import doctest
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import get_args
 
 import pytest
-from make_results import latency, result
+from make_results import ENVIRONMENT, latency, result
 from rich.console import Console
 from shown import headers
 
@@ -17,6 +18,7 @@ from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.judging.statistics import Estimate
 from purification_bench.leaderboard.showing import as_json, html, markdown, names, terminal
 from purification_bench.leaderboard.showing.table import Table, figures, words
+from purification_bench.leaderboard.showing.tables import cost
 from purification_bench.leaderboard.showing.tables.accuracies import overview
 from purification_bench.leaderboard.showing.tables.standings import summary
 from purification_bench.leaderboard.showing.values import (
@@ -202,3 +204,12 @@ def test_the_overview_fits_the_terminal_and_leaves_nothing_out(width, board):
         screen = Console(width=1000, record=True, file=io.StringIO())
         screen.print(terminal.rendered(piece, terminal.BRIEF))
         assert max(map(len, screen.export_text().splitlines())) <= width
+
+
+def test_hours_are_of_one_core_or_one_gpu():
+    spent = {"attack": 3000.0, "purify": 500.0, "classify": 100.0}
+    here = result("it", "pgd", 0.3, adversarial=(0, 0, 0, 0), seconds=spent)
+    there = replace(here, environment={**ENVIRONMENT, "device": "cuda"})
+    for attacked, hours in ((here, 2.0), (there, 1.0)):
+        (board,) = lay_out([result("it", seconds={"purify": 0.0}), attacked])
+        assert cost.hours(board.rows["it"]) == Number(hours, "h")

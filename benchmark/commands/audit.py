@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from purification_bench.benchmark import console
+from purification_bench.benchmark.commands import dry_run
 from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
 from purification_bench.benchmark.run import config, session
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         folder = args.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = Store(folder)
+        if args.dry_run:
+            return dry_run.tell(begun, store)
         # Attacks run with sys.stdout redirected: the screen must keep the real one.
         watched = Console(file=sys.stderr)
         with console.RunProgress(watched, begun.todo(store), debug=args.debug) as progress:

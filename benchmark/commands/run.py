@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from rich.console import Console
 
 from purification_bench.benchmark import console
+from purification_bench.benchmark.commands import dry_run
 from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
 from purification_bench.benchmark.run import config, session
-from purification_bench.benchmark.run.cells import AccuracyCell, Cell
-from purification_bench.benchmark.run.missing import Outcome, missing_cells
+from purification_bench.benchmark.run.missing import Outcome
 from purification_bench.benchmark.run.profile import PHASES, Profile
 from purification_bench.benchmark.run.session import Session
-from purification_bench.benchmark.run.units import AttackUnit, units_of
 from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.judging.layout import lay_out
-from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing.table import Table, figures, words
 from purification_bench.leaderboard.showing.tables.failures import failures
-from purification_bench.leaderboard.showing.values import Count, Name, Number, Value, text
+from purification_bench.leaderboard.showing.values import Number, Value, text
 
 SLOWEST = 10
 """Units that a profile names."""
@@ -38,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     console.warn(begun.plan.warnings)
     refuse_foreign(store, "run")
     if args.dry_run:
-        return _dry_run(begun, store)
+        return dry_run.tell(begun, store)
     # Attacks run with sys.stdout redirected: the screen must keep the real one.
     screen = Console(file=sys.stdout)
     try:
@@ -97,38 +94,3 @@ def show_profile(screen: Console, profile: Profile) -> None:
     slowest = sorted(profile.units.items(), key=lambda unit: -unit[1])[:SLOWEST]
     units: list[list[Value]] = [[text(name), Number(spent, "s")] for name, spent in slowest]
     console.show(screen, Table("The slowest units", [*words("unit"), *figures("s")], units))
-
-
-def _dry_run(begun: Session, store: Store) -> int:
-    missing = missing_cells(begun.plan, store)
-    due = {cell.key for cell in missing}
-    rows: dict[tuple[str, str, int], list[Cell]] = {}
-    for cell in begun.plan.cells:
-        place = cell.setting.where, cell.defense.spec.label, cell.setting.n
-        rows.setdefault(place, []).append(cell)
-    body: list[list[Value]] = [
-        [text(where), Name(label), Count(n), Count(len(mine)), Count(sum(cell.key in due for cell in mine))]
-        for (where, label, n), mine in rows.items()
-    ]
-    headings = [*words("where", "defense"), *figures("n", "cells", "to compute")]
-    spent = begun.estimated(missing, store)
-    console.show(Console(), Table("Would run", headings, body))
-    attacked = [unit for unit in units_of(begun.plan.cells) if isinstance(unit, AttackUnit)]
-    for line in dict.fromkeys(_described(unit.cells) for unit in attacked):
-        print(line)
-    console.tell_set_aside(store)
-    most = ", or less: what is broken is passed over" if any(_passes_over(cell) for cell in missing) else ""
-    print(f"{len(missing)} of {len(begun.plan.cells)} cells to compute on {begun.device}: {spent}{most}.")
-    return 0
-
-
-def _passes_over(cell: Cell) -> bool:
-    return isinstance(cell, AccuracyCell) and cell.after is not None
-
-
-def _described(cells: Sequence[AccuracyCell]) -> str:
-    """Name the attack that ``cells`` share, its threat and its sizes."""
-    use = cells[0].attack
-    sizes = ", ".join(in_words(eps) for eps in dict.fromkeys(cell.eps for cell in cells))
-    named = f"{use.attack.label} ({use.threat})" if use else "clean images"
-    return f"{cells[0].setting.dataset.label}: {named} at {sizes}"

@@ -149,7 +149,9 @@ class Board:
         """
         met = self._met(row, eps)
         if not any(column.threat.is_baseline for column in met):
-            return f"no gray-box attack at {in_words(eps)}"
+            tried = any(column in row.cells for column in self.candidates(eps))
+            attacks = f"gray-box attack at {in_words(eps)}"
+            return f"every {attacks} raised an error" if tried else f"no {attacks}"
         iterated = {column.threat for column in met if column.threat.required and column.traits.iterates}
         unmet = [each.word for each in self.threats if each.required and row.fits(each.asks) and each not in iterated]
         if unmet:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from purification_bench.leaderboard.judging.statistics import Estimate
 
-Unit = Literal["ms", "s", "images/s", "MiB", "%"]
+Unit = Literal["ms", "s", "h", "images/s", "MiB", "%"]
 
 
 @dataclass(frozen=True)

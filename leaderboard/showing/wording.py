@@ -35,7 +35,7 @@ from purification_bench.leaderboard.showing.values import (
 
 MISSING = "—"
 SHORT_DIGEST = 12
-FORMATS: dict[Unit, str] = {"%": ".1f", "ms": ".2f", "s": ".3g", "images/s": ",.0f", "MiB": ",.0f"}
+FORMATS: dict[Unit, str] = {"%": ".1f", "ms": ".2f", "s": ".3g", "h": ".2f", "images/s": ",.0f", "MiB": ",.0f"}
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,17 @@ def _costs(result: Result, timed: Mapping[str, Any]) -> list[Value]:
     ]
 
 
+def hours(row: Row) -> Number | Missing:
+    """Return what the attacks on a row and their verdicts took: hours of one CPU core, or of one GPU."""
+    spent = [_core_seconds(result) for result in (row.clean, *row.cells.values()) if result is not None]
+    return Number(sum(spent) / 3600, "h") if spent else Missing()
+
+
+def _core_seconds(result: Result) -> float:
+    on_cpu = result.environment["device"] == "cpu"
+    return sum(result.seconds.values()) * (int(result.environment["threads"]) if on_cpu else 1)
+
+
 def end_to_end(row: Row) -> list[Number | Missing]:
     """Return p50 and p90 of purifier and classifier together, and images/s."""
     timed = row.latency.latency if row.latency else None

@@ -12,7 +12,7 @@ from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.showing import threats
 from purification_bench.leaderboard.showing.names import row_name
 from purification_bench.leaderboard.showing.table import Table, figures, words
-from purification_bench.leaderboard.showing.tables.cost import end_to_end
+from purification_bench.leaderboard.showing.tables.cost import end_to_end, hours
 from purification_bench.leaderboard.showing.values import (
     Count,
     Counts,
@@ -147,7 +147,7 @@ def worth(board: Board) -> Table | None:
         return None
     at = f"at {in_words(board.mark)}"
     headings = [*words("defense"), *figures("clean", f"claimed {at}", f"robust {at}", "gap", "area", "margin", "n")]
-    headings += words("attackers")
+    headings += [*figures("hours"), *words("attackers")]
     rows = [_worth(board, row) for _, row in ranked(board)]
     others = ", ".join(threat.word for threat in threats.beyond_baseline(board))
     sizes = {eps for row in board.rows.values() for eps in board.adaptive_sizes(row) if eps <= board.mark}
@@ -168,6 +168,9 @@ def worth(board: Board) -> Table | None:
         "sizes. ",
         Term("Margin"),
         ": how far apart two attacks must be on so few images before the audit can see it. ",
+        Term("Hours"),
+        ": of one CPU core, or of one GPU, for its attacks of all sizes and their verdicts; what rows share counts in "
+        "each. ",
         Term("Attackers"),
         ": editions of the presets that say which attacks run and how hard they try (",
         Name("bench list presets"),
@@ -187,6 +190,7 @@ def _worth(board: Board, row: Row) -> list[Value]:
         known(None if area is None else Share(area)),
         known(Margin(smallest_margin(row)) if audit.audited(board, row) else None),
         known(None if at.n is None else Counts(at.n, at.n)),
+        hours(row),
         _editions(board, row),
     ]
 
