@@ -16,7 +16,7 @@ from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASE
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.faults import FAULTS, reason
 from purification_bench.defenses.registry import Registry
-from purification_bench.defenses.spec import Spec, label_of, split_spec
+from purification_bench.defenses.spec import Scalar, Spec, label_of, split_spec
 
 if TYPE_CHECKING:
     from purification_bench.attacks.base import Attack
@@ -173,8 +173,13 @@ def _defense(spec: Spec) -> DefenseFacts:
         surrogate_version=str(declared.surrogate_version),
         inference_options=frozenset(cls.inference_options),
         later_options=frozenset(cls.later_options),
-        training=Spec(spec.name, options, label_of(spec.name, options, cls, cls.shown_options)),
+        training=_training(cls.weights_of or spec.name, options),
     )
+
+
+def _training(name: str, options: dict[str, Scalar]) -> Spec:
+    cls: type[Defense] = DEFENSES.get(name)
+    return Spec(name, options, label_of(name, options, cls, cls.shown_options))
 
 
 def _declaring(spec: Spec) -> Defense | type[Defense]:

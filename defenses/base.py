@@ -35,6 +35,8 @@ class Defense(nn.Module):
     """Options that the name of a row always holds; the others show where they differ from their defaults."""
     later_options: ClassVar[frozenset[str]] = frozenset()
     """Options that came after results had been published: keys hold them only where they are not None."""
+    weights_of: ClassVar[str] = ""
+    """Name of the defense whose weights it uses, with the same options of training; empty: it has its own."""
     paper: ClassVar[str] = ""
     """Where it was published: authors and year, and where to find it."""
     version: ClassVar[str] = "1"

@@ -72,6 +72,8 @@ def _check_trains(cls: type[Defense], text: str) -> None:
     name, options = split_spec(text)
     if not is_trained(cls):
         raise UserError(f"defense {name!r} is not trained: it has no fit")
+    if cls.weights_of:
+        raise UserError(f"defense {name!r} uses the weights of {cls.weights_of!r}: train that")
     for option in sorted(set(options) & cls.inference_options):
         raise UserError(f"option {option!r} of {name!r} changes nothing in training: give it to bench run")
 
