@@ -28,6 +28,9 @@ class FitContext(Protocol):
     def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
         """Return ``attack``'s (a registered attack, options allowed) adversarial images against the bare classifier."""
 
+    def attacked(self, model: nn.Module, attack: str, eps: float, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``attack``'s images of a batch against ``model`` as it is now: for training against an adversary."""
+
     def trained(self, defense: str) -> Any:
         """Return a registered defense (options allowed) with its weights for these images: to build on, not to train.
 

@@ -350,3 +350,16 @@ def test_snapshots_must_be_epochs(bench):
     status, _, err = bench("train", "defense", "defensegan", "--snapshots", "5,last")
     assert status == 2
     assert err == "bench: --snapshots takes epochs, numbers from 1 on, not 'last'\n"
+
+
+def test_a_model_in_training_meets_other_random_starts_in_each_batch_and_the_same_when_it_is_resumed(shapes):
+    images, classifier = shapes
+
+    def attacked(epoch, times):
+        training = make_training(shapes)
+        training._open_epoch(epoch)
+        return [training.attacked(classifier, "noise", 0.1, images.x[:4], images.y[:4]) for _ in range(times)]
+
+    (first, second), (resumed, _), (later,) = attacked(1, 2), attacked(1, 2), attacked(2, 1)
+    assert not torch.equal(first, second) and not torch.equal(first, later)
+    assert torch.equal(first, resumed)

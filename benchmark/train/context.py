@@ -12,11 +12,13 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from purification_bench.attacks import guard
 from purification_bench.benchmark.assets import weight_files
 from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import Images
+from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.seeds import keyed_seed
-from purification_bench.benchmark.train.precision import autocast
+from purification_bench.benchmark.train.precision import InPrecision, autocast
 from purification_bench.benchmark.train.progress import Progress
 from purification_bench.benchmark.train.settings import Settings
 from purification_bench.benchmark.train.training_sets import AdversarialSets, Target
@@ -58,6 +60,7 @@ class Training:
         self.progress = Progress(folder)
         self._console = Console(highlight=False, soft_wrap=True)
         self._epoch = 0
+        self._attacks = 0
         self._reported: dict[str, float] | None = None
         self._eligible = True
         self._sets = AdversarialSets(target, settings.seed, settings.precision, device, self._console.print)
@@ -73,6 +76,12 @@ class Training:
     def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
         """Return adversarial images against the bare classifier, made once and kept in the cache directory."""
         return self._sets.of(self.data[split], split, attack, eps)
+
+    def attacked(self, model: nn.Module, attack: str, eps: float, x: Tensor, y: Tensor) -> Tensor:
+        """Return a registered attack's images against a model in training, which runs in training's precision."""
+        key = keyed_seed("adversary", self.settings.seed, self._epoch, self._attacks)
+        self._attacks += 1
+        return guard.run(ATTACKS.create(attack), InPrecision(model, self.autocast), x, y, [eps], [key])[0]
 
     def trained(self, defense: str) -> Defense:
         """Return a registered defense with its weights, frozen, in eval mode."""
@@ -158,7 +167,7 @@ class Training:
     def _open_epoch(self, epoch: int) -> None:
         self._epoch = epoch
         torch.manual_seed(keyed_seed("epoch", self.settings.seed, epoch))
-        self._reported, self._eligible = None, True
+        self._reported, self._eligible, self._attacks = None, True, 0
 
     def _close_epoch(self, parts: Mapping[str, Any]) -> None:
         if self._reported is None:

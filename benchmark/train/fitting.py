@@ -17,7 +17,6 @@ from purification_bench.benchmark.registries import ATTACKS
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.benchmark.train.augmentation import shifted
 from purification_bench.benchmark.train.context import Training
-from purification_bench.benchmark.train.precision import InPrecision
 from purification_bench.benchmark.train.pruning import Pruning
 
 ADVERSARY_STEPS = 7
@@ -74,14 +73,12 @@ class _Adversary:
     classifier: Classifier
     training: Training
 
-    def perturb(self, x: Tensor, y: Tensor, epoch: int, step: int) -> Tensor:
+    def perturb(self, x: Tensor, y: Tensor, epoch: int) -> Tensor:
         """Return a training batch's adversarial images; their size grows over the first epochs."""
         settings = self.training.settings
         growth = min(1.0, (epoch + 1) / max(1, round(self.classifier.recipe.warm_up * settings.epochs)))
         attack = f"pgd[steps={settings.adversary_steps or ADVERSARY_STEPS}]"
-        view = InPrecision(self.classifier, self.training.autocast)
-        key = ["adversary", settings.seed, epoch, step]
-        return _attack(attack, view, x, y, growth * self.classifier.adversarial_eps, key)
+        return self.training.attacked(self.classifier, attack, growth * self.classifier.adversarial_eps, x, y)
 
     def robust_accuracy(self) -> float:
         """Return the share of validation images on which the classifier withstands the attack at full size."""
@@ -89,7 +86,7 @@ class _Adversary:
         judged = Images(held_out.x[:JUDGED_IMAGES], held_out.y[:JUDGED_IMAGES])
         for start in range(0, len(judged.y), 250):
             x, y = (part[start : start + 250].to(self.training.device) for part in judged)
-            x_adv = _attack(JUDGE, self.classifier, x, y, eps, ["judge", start])
+            (x_adv,) = guard.run(ATTACKS.create(JUDGE), self.classifier, x, y, [eps], [keyed_seed("judge", start)])
             with torch.no_grad():
                 right += int((self.classifier.eval()(x_adv).argmax(dim=1) == y).sum())
         return right / len(judged.y)
@@ -110,10 +107,10 @@ class _Fit:
         """Take one step for each batch; return the mean loss."""
         x, y, device = self.training.images("train"), self.training.labels("train"), self.training.device
         total = 0.0
-        for step, i in enumerate(self.training.batches()):
+        for i in self.training.batches():
             batch, labels = shifted(x[i].to(device), self.classifier.recipe.shift), y[i].to(device)
             if self.adversary:
-                batch = self.adversary.perturb(batch, labels, epoch, step)
+                batch = self.adversary.perturb(batch, labels, epoch)
             total += self._step(batch, labels) * len(i)
         return total / len(y)
 
@@ -140,7 +137,3 @@ class _Fit:
             self.training.report(accuracy, accuracy=accuracy, loss=loss)
         else:
             self.training.report(robust, robust_accuracy=robust, accuracy=accuracy, loss=loss)
-
-
-def _attack(name: str, model: nn.Module, x: Tensor, y: Tensor, eps: float, key: list[object]) -> Tensor:
-    return guard.run(ATTACKS.create(name), model, x, y, [eps], [keyed_seed(*key)])[0]
