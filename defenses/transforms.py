@@ -36,6 +36,33 @@ class Binarize(Defense):
         return torch.sigmoid(SLOPE * (x - self.threshold))
 
 
+@register_defense("bit_depth")
+class BitDepth(Defense):
+    """Round every pixel to one of 2^bits levels (Xu et al. 2018, Feature Squeezing; one bit: ``binarize``).
+
+    It has no gradient of use; attacks pass the identity back in its place, as Athalye et al. (2018) did.
+
+    Parameters
+    ----------
+    bits:
+        For each pixel and channel, from 1 to 7.
+    """
+
+    paper = "Xu et al. 2018, arXiv:1704.01155"
+    differentiable = False
+
+    def __init__(self, *, bits: int = 2) -> None:
+        super().__init__()
+        if not 1 <= bits <= 7:
+            raise ValueError(f"bits must lie between 1 and 7, not {bits}")
+        self.levels = 2**bits - 1
+
+    def purify(self, x: Tensor) -> Tensor:
+        """Return the nearest levels."""
+        rounded: Tensor = (x.detach() * self.levels).round() / self.levels
+        return rounded
+
+
 @register_defense("median")
 class Median(Defense):
     """Replace every pixel by the median of the square window around it (Xu et al. 2018, Feature Squeezing)."""
