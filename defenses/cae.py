@@ -12,6 +12,7 @@ from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import at_least_one, not_negative
 from purification_bench.defenses.registry import register_defense
+from purification_bench.defenses.validation import score
 
 SIDE = 32
 """Images are resized to SIDE x SIDE on the way in and back on the way out."""
@@ -109,21 +110,8 @@ class CAE(Defense):
         self.eval()
         x_adv = context.adversarial(self.against, self.eps, "validation")
         with context.as_stored(self):
-            accuracy, mse = self._score(context, x_adv)
+            accuracy, mse = score(self, context, x_adv)
         context.report(accuracy, accuracy=accuracy, mse=mse)
-
-    @torch.no_grad()
-    def _score(self, context: FitContext, x_adv: Tensor) -> tuple[float, float]:
-        """Return, of purified validation images, the share that the classifier gets right, and the squared error."""
-        x, y = context.images("validation"), context.labels("validation")
-        squared, correct = 0.0, 0
-        for start in range(0, len(y), 500):
-            part = slice(start, start + 500)
-            purified = self.purify(x_adv[part].to(context.device)).cpu()
-            squared += float((purified - x[part]).square().mean(dim=(1, 2, 3)).sum())
-            predicted = context.classifier(purified.to(context.device)).argmax(dim=1).cpu()
-            correct += int((predicted == y[part]).sum())
-        return correct / len(y), squared / len(y)
 
 
 def _resize(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -23,7 +23,7 @@ JUDGE, JUDGED_IMAGES = "pgd[steps=20]", 1000
 
 @register_defense("cae_at")
 class CAEAT(Defense):
-    """Auto-encoder before a frozen classifier, trained on what attacks both together (AdvAE: Li and Ji 2019).
+    """Auto-encoder before a frozen classifier, trained on what attacks both together (AdvAE: Li et al. 2019).
 
     The auto-encoders of the seed paper meet the attacks on the bare classifier alone. Here each batch is attacked
     through purifier and classifier as they are at that moment (adversarial training, Madry et al. 2018), and the
@@ -37,7 +37,7 @@ class CAEAT(Defense):
         Weight, beside the cross-entropy, of the mean square error between the purified and the clean image.
     """
 
-    paper = "Li and Ji 2019, arXiv:1909.12740"
+    paper = "Li et al. 2019, arXiv:1905.10729"
     training_knowledge = "attack"
 
     def __init__(self, *, against: str = "pgd[steps=3]", eps: float = 0.3, rebuilding: float = 1.0) -> None:

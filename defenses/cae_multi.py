@@ -8,6 +8,7 @@ from torch import Tensor
 from purification_bench.defenses.cae import CAE
 from purification_bench.defenses.context import FitContext, Split
 from purification_bench.defenses.registry import register_defense
+from purification_bench.defenses.validation import score
 
 MIXTURE = (("fgsm", 0.1), ("fgsm", 0.3), ("fgsm", 0.6), ("pgd", 0.15), ("pgd[steps=10]", 0.3))
 """Attacks on the bare classifier, with their sizes, that training images were perturbed with; clean ones join them."""
@@ -41,7 +42,7 @@ class CAEMulti(CAE):
     def _validate(self, context: FitContext) -> None:
         self.eval()
         with context.as_stored(self):
-            scores = [self._score(context, images) for images in _seen(context, "validation")]
+            scores = [score(self, context, images) for images in _seen(context, "validation")]
         right = [accuracy for accuracy, _ in scores]
         mean = sum(right) / len(right)
         squared = sum(mse for _, mse in scores) / len(scores)
