@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
 
 from purification_bench.attacks.protocol import PROTOCOLS
 from purification_bench.attacks.threat import threat_words
-from purification_bench.defenses.errors import UserError, unknown_name
+from purification_bench.benchmark import parsing
+from purification_bench.benchmark.parsing import Commands, Parser
 
 DEFAULT_OUT = Path("results")
 LISTS = ("defenses", "attacks", "classifiers", "datasets", "threats", "protocols", "presets", "zoo")
-
-
-CHOICE = re.compile(r"argument (.+): invalid choice: '(.*)' \(choose from (.*)\)")
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are one line, and that knows which of its flags say what was computed."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.recorded: list[tuple[str, str]] = []
-        self.set_defaults(recorded=self.recorded)
-
-    def add_recorded(self, flag: str, **options: Any) -> None:
-        """Add a flag that result folders remember: with it the same command computes the same."""
-        self.recorded.append((flag, self.add_argument(flag, **options).dest))
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ``UserError``: with argparse's sentence, or, for a word that is no choice, with the nearest one."""
-        wrong = CHOICE.fullmatch(message)
-        if wrong is None:
-            raise UserError(message)
-        what, word, choices = wrong.groups()
-        raise unknown_name(what, word, (choice.strip(" '") for choice in choices.split(",")))
-
-
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def build_parser() -> tuple[Parser, Commands]:
@@ -59,40 +31,6 @@ def build_parser() -> tuple[Parser, Commands]:
     return parser, commands
 
 
-def _path(text: str) -> Path:
-    """Return a path; an empty one, which would be the working folder, is a slip."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("needs a path, not ''")
-    return Path(text)
-
-
-def _some(text: str) -> str:
-    """Return a list of names; one without any is a slip."""
-    if not text.strip(" ,"):
-        raise argparse.ArgumentTypeError(f"names nothing: {text!r}")
-    return text
-
-
-def _named_file(text: str) -> str:
-    """Return a file's name as it is given."""
-    _path(text)
-    return text
-
-
-def _folder(text: str) -> Path:
-    """Return a folder that is there."""
-    if not (folder := _path(text)).is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
-    return folder
-
-
-def _new_folder(text: str) -> Path:
-    """Return a folder that may be made; one with a file's ending is a slip."""
-    if (folder := _path(text)).suffix == ".npz":
-        raise argparse.ArgumentTypeError(f"{text!r} names a file: a folder takes one file for each set")
-    return folder
-
-
 def _add_run(commands: Commands) -> None:
     run = commands.add_parser(
         "run",
@@ -102,21 +40,24 @@ def _add_run(commands: Commands) -> None:
         allow_abbrev=False,
     )
     run.add_recorded(
-        "--preset", type=_some, metavar="NAME", help="quick (the default), standard, ...: see bench list presets"
+        "--preset", type=parsing.some, metavar="NAME", help="quick (the default), standard, ...: see bench list presets"
     )
     _add_attacked(run)
     run.add_recorded(
-        "--defenses", type=_some, metavar="LIST", help="for example cae,cae[latent_dim=32]; reference rows are added"
+        "--defenses",
+        type=parsing.some,
+        metavar="LIST",
+        help="for example cae,cae[latent_dim=32]; reference rows are added",
     )
-    run.add_recorded("--attacks", type=_some, metavar="LIST", help="for example fgsm,pgd[steps=100]")
-    run.add_recorded("--threat", type=_some, metavar="LIST", help=", ".join(threat_words()))
-    run.add_recorded("--eps", type=_some, metavar="LIST", help="sizes, where pixels go from 0 to 1: 0.1,8/255")
+    run.add_recorded("--attacks", type=parsing.some, metavar="LIST", help="for example fgsm,pgd[steps=100]")
+    run.add_recorded("--threat", type=parsing.some, metavar="LIST", help=", ".join(threat_words()))
+    run.add_recorded("--eps", type=parsing.some, metavar="LIST", help="sizes, where pixels go from 0 to 1: 0.1,8/255")
     run.add_recorded("--protocol", metavar="NAME", help=", ".join(PROTOCOLS))
     run.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
     _add_grid(run)
     run.add_argument("--full", action="store_true", help="print accuracy under every attack at every size, too")
     run.add_argument("--profile", action="store_true", help="say where the time went")
-    run.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    run.add_argument("--out", type=parsing.path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     _add_computing(run)
 
 
@@ -128,8 +69,10 @@ def _add_audit(commands: Commands) -> None:
         "check failed that costs a row its rank.",
         allow_abbrev=False,
     )
-    audit.add_argument("defenses", type=_some, metavar="DEFENSE", help="one or several, as in bench run --defenses")
-    audit.add_argument("--out", type=_path, metavar="DIR", help="keep the results and their page here; resumes")
+    audit.add_argument(
+        "defenses", type=parsing.some, metavar="DEFENSE", help="one or several, as in bench run --defenses"
+    )
+    audit.add_argument("--out", type=parsing.path, metavar="DIR", help="keep the results and their page here; resumes")
     audit.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the findings, or write them there")
     _add_dry_run(audit)
     _add_attacked(audit)
@@ -145,10 +88,10 @@ def _add_reproduce(commands: Commands) -> None:
     )
     reproduce.add_recorded("--table", metavar="LIST", help="1a, 1b, 2, 3, matrix, adaptive (default: all)")
     reproduce.add_recorded("--figure", metavar="LIST", help="2, 3, 4, 6")
-    reproduce.add_recorded("--dataset", type=_some, metavar="LIST", help="mnist, fashion_mnist (default: both)")
+    reproduce.add_recorded("--dataset", type=parsing.some, metavar="LIST", help="mnist, fashion_mnist (default: both)")
     reproduce.add_recorded("-n", type=int, metavar="N", help="at most so many test images")
     reproduce.add_argument(
-        "--out", type=_path, default=Path("reproduction"), help="result folder (default: %(default)s)"
+        "--out", type=parsing.path, default=Path("reproduction"), help="result folder (default: %(default)s)"
     )
     _add_computing(reproduce)
     _add_where(reproduce)
@@ -156,9 +99,9 @@ def _add_reproduce(commands: Commands) -> None:
 
 def _add_attacked(parser: Parser) -> None:
     """Add what says what is attacked, on how much, and where it is found."""
-    parser.add_recorded("--config", type=_path, metavar="FILE", help="TOML file that overrides the preset")
-    parser.add_recorded("--dataset", type=_some, metavar="LIST", help="one or several datasets")
-    parser.add_recorded("--classifier", type=_some, metavar="LIST", help="one or several classifiers")
+    parser.add_recorded("--config", type=parsing.path, metavar="FILE", help="TOML file that overrides the preset")
+    parser.add_recorded("--dataset", type=parsing.some, metavar="LIST", help="one or several datasets")
+    parser.add_recorded("--classifier", type=parsing.some, metavar="LIST", help="one or several classifiers")
     parser.add_recorded("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
     parser.add_recorded("--seed", type=int, help="of the attacks' and defenses' randomness")
     parser.add_recorded("--eot-samples", type=int, metavar="K", help="draws that a gradient is averaged over")
@@ -189,7 +132,7 @@ def _add_where(parser: Parser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the calls that led to each error")
     parser.add_recorded("--device", help="auto, cpu or cuda")
     parser.add_recorded("--zoo", type=Path, help="folder of weights to look in first")
-    parser.add_argument("--data-dir", type=_folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    parser.add_argument("--data-dir", type=parsing.folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
     _add_plugin(parser)
 
 
@@ -198,7 +141,9 @@ def _add_exchange(commands: Commands) -> None:
         "export-adv", help="write the adversarial images of a result folder", allow_abbrev=False
     )
     export.add_argument("store", type=Path, metavar="DIR", help="a result folder")
-    export.add_argument("folder", type=_new_folder, metavar="FOLDER", help="takes one .npz a set, for bench score")
+    export.add_argument(
+        "folder", type=parsing.new_folder, metavar="FOLDER", help="takes one .npz a set, for bench score"
+    )
     score = commands.add_parser(
         "score",
         help="judge adversarial images from a file against any defense",
@@ -209,11 +154,11 @@ def _add_exchange(commands: Commands) -> None:
         allow_abbrev=False,
     )
     score.add_argument("file", type=Path, metavar="FILE", nargs="+")
-    score.add_recorded("--defenses", type=_some, metavar="LIST", required=True, help="reference rows are added")
-    score.add_recorded("--classifier", type=_some, metavar="LIST", help="one or several classifiers")
+    score.add_recorded("--defenses", type=parsing.some, metavar="LIST", required=True, help="reference rows are added")
+    score.add_recorded("--classifier", type=parsing.some, metavar="LIST", help="one or several classifiers")
     score.add_recorded("--seed", type=int, help="of the defenses' randomness")
     score.add_recorded("--draws", type=int, help="draws of a stochastic defense for each image")
-    score.add_argument("--out", type=_path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    score.add_argument("--out", type=parsing.path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
     _add_where(score)
 
 
@@ -234,14 +179,16 @@ def _add_list(commands: Commands) -> None:
 def _add_results(commands: Commands) -> None:
     report = commands.add_parser("report", help="render the leaderboard of a result folder", allow_abbrev=False)
     report.add_argument("store", type=Path, nargs="?", default=DEFAULT_OUT, metavar="DIR")
-    report.add_argument("--page", type=_path, metavar="FILE", help="write the page here (default: DIR/README.md)")
+    report.add_argument(
+        "--page", type=parsing.path, metavar="FILE", help="write the page here (default: DIR/README.md)"
+    )
     export = commands.add_parser("export", help="write all cells as one table, CSV or Parquet", allow_abbrev=False)
     export.add_argument("store", type=Path, metavar="DIR")
     export.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
     compare = commands.add_parser("compare", help="compare two result folders or two defenses", allow_abbrev=False)
     compare.add_argument("first", metavar="A", help="a defense as a run or a table names it, or a result folder")
     compare.add_argument("second", metavar="B", help="what it is compared with: another of the same kind")
-    compare.add_argument("--out", type=_path, default=DEFAULT_OUT, help="where two defenses are looked up")
+    compare.add_argument("--out", type=parsing.path, default=DEFAULT_OUT, help="where two defenses are looked up")
 
 
 def _add_train(commands: Commands) -> None:
@@ -266,7 +213,7 @@ def _add_train(commands: Commands) -> None:
     train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    train.add_argument("--data-dir", type=_folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    train.add_argument("--data-dir", type=parsing.folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
     train.add_argument("--zoo", type=Path, help="folder for the weights (default: the user's cache)")
     _add_plugin(train)
 
@@ -302,7 +249,7 @@ def _add_stored(train: argparse.ArgumentParser) -> None:
 def _add_plugin(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--plugin",
-        type=_named_file,
+        type=parsing.named_file,
         action="append",
         default=[],
         metavar="FILE",
