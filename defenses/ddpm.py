@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim import Adam
-from torch.optim.lr_scheduler import ExponentialLR
-from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.checkpoint import checkpoint
 
-from purification_bench.defenses import diffusion
+from purification_bench.defenses import diffusion, stepwise
+from purification_bench.defenses.averaged import fit_average
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import UserError, at_least_one
 from purification_bench.defenses.registry import register_defense
-from purification_bench.defenses.unet import GROUPS, UNet
-
-RATE, RATE_DECAY = 1e-3, 0.8
-"""Adam's learning rate at first, and what it is multiplied by after each epoch."""
-MEMORY, FIRST_MEMORY = 0.999, 0.99
-"""Share of the average of the weights that a step keeps; a short memory at first, so that it forgets its start."""
-VALIDATION_IMAGES = 2000
+from purification_bench.defenses.unet import UNet
 
 
 @register_defense("ddpm")
@@ -52,14 +41,12 @@ class DDPM(Defense):
 
     def __init__(self, *, t: int = 300, steps: int = 10, width: int = 32) -> None:
         super().__init__()
-        at_least_one(t=t, steps=steps, width=width)
+        at_least_one(t=t, steps=steps)
         if t > diffusion.STEPS:
             raise UserError(f"t must be at most {diffusion.STEPS}, not {t}")
         if steps > t:
             raise UserError(f"steps must be at most t, {t}, not {steps}")
-        if width % GROUPS:
-            raise UserError(f"width must be a multiple of {GROUPS}, not {width}")
-        self.t, self.steps, self.width = t, steps, width
+        self.t, self.steps, self.width = t, steps, UNet.checked(width)
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the network."""
@@ -71,51 +58,18 @@ class DDPM(Defense):
         t = torch.full((len(x),), self.t, device=x.device)
         images = diffusion.noised(2 * x - 1, t, torch.randn_like(x))
         for start, end in diffusion.times(self.t, self.steps):
-            images = self._step_back(images, start, end, torch.randn_like(x))
+            images = stepwise.take(self._step_back, images, start, end, torch.randn_like(x))
         return (images + 1) / 2
 
     def _step_back(self, images: Tensor, start: int, end: int, noise: Tensor) -> Tensor:
-        if not (torch.is_grad_enabled() and images.requires_grad):
-            return diffusion.step_back(self.unet, images, start, end, noise)
-        back: Tensor = checkpoint(
-            diffusion.step_back, self.unet, images, start, end, noise, use_reentrant=False, preserve_rng_state=False
-        )
-        return back
+        return diffusion.step_back(self.unet, images, start, end, noise)
 
     def fit(self, context: FitContext) -> None:
-        """Train the network to tell the noise in images at random times: the mean square error (Ho et al. 2020).
-
-        The running average of its weights is kept, of the epoch that tells it best in noisy validation images.
-        """
-        x, network = context.images("train"), deepcopy(self.unet)
-        optimizer = Adam(network.parameters(), lr=RATE)
-        schedule = ExponentialLR(optimizer, RATE_DECAY)
-        for epoch in context.epochs(model=self, network=network, optimizer=optimizer, schedule=schedule):
-            update_average = get_ema_multi_avg_fn(MEMORY if epoch else FIRST_MEMORY)
-            total = 0.0
-            for i in context.batches():
-                with context.autocast():
-                    loss = noise_error(network, x[i].to(context.device))
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                update_average(list(self.unet.parameters()), list(network.parameters()), 0)
-                total += float(loss.detach()) * len(i)
-            schedule.step()
-            with context.as_stored(self):
-                self._validate(context, total / len(x))
-
-    @torch.no_grad()
-    def _validate(self, context: FitContext, training_mse: float) -> None:
-        held_out = context.images("validation")[:VALIDATION_IMAGES].to(context.device)
-        generator = torch.Generator(context.device).manual_seed(0)
-        parts = [float(noise_error(self.unet, part, generator)) * len(part) for part in held_out.split(500)]
-        error = sum(parts) / len(held_out)
-        context.show(torch.cat([held_out[:32], self.purify(held_out[:32])]))
-        context.report(-error, noise_mse=error, training_mse=training_mse)
+        """Train the network to tell the noise in images at random times: the mean square error (Ho et al. 2020)."""
+        fit_average(self, context, noise_error)
 
 
-def noise_error(network: UNet, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def noise_error(network: UNet, x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Return the mean square error of the noise that a network sees in images, each at a time of its own."""
     t = torch.randint(1, diffusion.STEPS + 1, (len(x),), device=x.device, generator=generator)
     noise = torch.randn(x.shape, device=x.device, generator=generator)

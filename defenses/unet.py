@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from purification_bench.defenses.errors import UserError
+
 GROUPS = 8
 """Of the group norms."""
 FOLD = 2
@@ -47,6 +49,13 @@ class UNet(nn.Module):
         self.up = nn.ModuleList([Block(2 * width, width, time), Block(2 * width, width, time)])
         last = _still(nn.Conv2d(width, folded, 3, padding=1))
         self.leave = nn.Sequential(nn.GroupNorm(GROUPS, width), nn.SiLU(), last)
+
+    @staticmethod
+    def checked(width: int) -> int:
+        """Return a width that the norms can divide into groups; raise ``UserError`` for another."""
+        if width < 1 or width % GROUPS:
+            raise UserError(f"width must be a multiple of {GROUPS}, not {width}")
+        return width
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Return the network's answer for images at times in steps."""

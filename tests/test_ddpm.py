@@ -10,7 +10,7 @@ from make_training import make_training
 
 from purification_bench.benchmark.facts import of_defense
 from purification_bench.benchmark.registries import DEFENSES
-from purification_bench.defenses import ddpm, diffusion
+from purification_bench.defenses import averaged, ddpm, diffusion, stepwise
 from purification_bench.defenses.unet import UNet
 
 SHAPE = (1, 28, 28)
@@ -88,7 +88,7 @@ def test_the_gradient_is_that_of_plain_autograd(mnist, monkeypatch):
         return torch.autograd.grad(defense.purify(leaf).square().sum(), leaf)[0]
 
     checkpointed = gradient()
-    monkeypatch.setattr(ddpm, "checkpoint", lambda function, *args, **_: function(*args))
+    monkeypatch.setattr(stepwise, "checkpoint", lambda function, *args, **_: function(*args))
     assert torch.allclose(checkpointed, gradient(), atol=1e-5)
     assert float(checkpointed.abs().max()) > 1e-3
 
@@ -117,8 +117,8 @@ def test_the_network_takes_images_of_any_size(shape):
 
 
 def test_training_tells_noise_better_and_keeps_the_average(shapes, monkeypatch):
-    monkeypatch.setattr(ddpm, "MEMORY", 0.9)
-    monkeypatch.setattr(ddpm, "FIRST_MEMORY", 0.9)
+    monkeypatch.setattr(averaged, "MEMORY", 0.9)
+    monkeypatch.setattr(averaged, "FIRST_MEMORY", 0.9)
     torch.manual_seed(0)
     defense = DEFENSES.create("ddpm[width=8]")
     defense.build(tuple(shapes[0].x.shape[1:]), 3)
@@ -126,7 +126,7 @@ def test_training_tells_noise_better_and_keeps_the_average(shapes, monkeypatch):
     reports, report = [], training.report
     training.report = lambda score, **metrics: (reports.append(metrics), report(score, **metrics))
     defense.fit(training)
-    errors = [metrics["noise_mse"] for metrics in reports]
+    errors = [metrics["error"] for metrics in reports]
     assert min(errors) < 0.9 * errors[0] < 1
     x = shapes[0].x[:20]
     with torch.no_grad():
