@@ -67,12 +67,12 @@ class CAE(Defense):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes ``(N, latent_dim)``, without noise."""
-        z: Tensor = self.encoder(_resize(x, (SIDE, SIDE)))
+        z: Tensor = self.encoder(resize(x, (SIDE, SIDE)))
         return z
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the images ``(N, C, H, W)`` of latent codes."""
-        return _resize(self.decoder(z), self.size)
+        return resize(self.decoder(z), self.size)
 
     def purify(self, x: Tensor) -> Tensor:
         """Encode, add noise to the code, decode."""
@@ -114,7 +114,8 @@ class CAE(Defense):
         context.report(accuracy, accuracy=accuracy, mse=mse)
 
 
-def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Return images at another height and width, bilinearly; those of that size as they are."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
