@@ -50,7 +50,14 @@ def test_vgg16_is_thirteen_convolutions_and_a_linear_head():
     assert [tuple(m.weight.shape) for m in model.modules() if isinstance(m, nn.Linear)] == [(10, 512)]
 
 
-@pytest.mark.parametrize("name", ["model_a", "vgg16", "conv8"])
+def test_resnet18_is_that_of_small_images():
+    """11.2 million weights, .56 billion multiply-adds: at 32 pixels a side, the stem does not shrink."""
+    model = CLASSIFIERS.create("resnet18", (3, 32, 32), 10)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(11.17e6, rel=0.002)
+    assert multiply_adds(model, (3, 32, 32)) == pytest.approx(0.556e9, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["model_a", "vgg16", "conv8", "resnet18"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_any_shape_and_number_of_classes(name, shape):
     model = CLASSIFIERS.create(name, shape, 7).eval()
