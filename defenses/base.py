@@ -75,6 +75,10 @@ class Defense(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} does not choose the nearest of several images")
 
+    def rejects(self, x: Tensor) -> Tensor:
+        """Return which images a defense refuses to pass on, bool ``(N,)``: they count as wrong, attacked or clean."""
+        raise NotImplementedError(f"{type(self).__name__} rejects nothing")
+
     def fit(self, context: FitContext) -> None:
         """Train on ``context``; a defense that defines this needs weights before it can purify."""
         raise NotImplementedError(f"{type(self).__name__} is not trained")
@@ -134,6 +138,11 @@ def chooses(cls: type[Defense]) -> bool:
 def relaxes(cls: type[Defense]) -> bool:
     """Say whether a defense class makes a hard choice, and has a smooth variant of it."""
     return cls.relaxation is not Defense.relaxation
+
+
+def detects(cls: type[Defense]) -> bool:
+    """Say whether a defense class rejects images besides purifying them."""
+    return cls.rejects is not Defense.rejects
 
 
 def sees_classifier(cls: type[Defense]) -> bool:

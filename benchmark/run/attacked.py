@@ -223,7 +223,7 @@ class AttackRun:
             cell,
             clean=clean.verdicts,
             adversarial=judgement.verdicts,
-            probes={**probes, **clean.contract},
+            probes={**probes, **judgement.probes, **clean.contract},
             seconds={**judgement.seconds, "attack": made.seconds},
             adversarial_set={"key": made.key, "sha256": made.sha256},
         )

@@ -17,7 +17,7 @@ from purification_bench.benchmark.environment import synchronise
 from purification_bench.benchmark.run.profile import Profile
 from purification_bench.benchmark.run.progress import Advance
 from purification_bench.benchmark.seeds import keyed_seed
-from purification_bench.defenses.base import Defense
+from purification_bench.defenses.base import Defense, detects
 from purification_bench.defenses.checked import DefenseError, check_purified
 from purification_bench.defenses.plain import where_defined
 from purification_bench.leaderboard.results.verdicts import Verdicts
@@ -32,6 +32,13 @@ class Judgement:
     """Spent in ``purify`` and in ``classify``."""
     purified: Tensor
     """The first batch as the first draw purified it."""
+    rejected: float | None = None
+    """Share of images, in the mean over draws, that the defense refused; None: it refuses none."""
+
+    @property
+    def probes(self) -> dict[str, float]:
+        """What the audit and the page want to know besides."""
+        return {} if self.rejected is None else {"rejected_share": self.rejected}
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,12 @@ class Judge:
     def judge(self, x: Tensor, y: Tensor, advance: Advance = lambda _: None) -> Judgement:
         """Count how often each image is classified right; ``advance`` is told of every batch done."""
         clock = _Clock(self.device, self.profile)
-        chosen, purified = self._count(x, y, range(self.draws), clock, advance)
-        if not self.stochastic:
-            return Judgement(Verdicts(1, chosen, chosen), clock.seconds, purified)
-        reported, _ = self._count(x, y, range(self.draws, 2 * self.draws), clock, advance)
-        return Judgement(Verdicts(self.draws, chosen, reported), clock.seconds, purified)
+        chosen = self._count(x, y, range(self.draws), clock, advance)
+        again = range(self.draws, 2 * self.draws)
+        reported = self._count(x, y, again, clock, advance) if self.stochastic else chosen
+        rejected = (chosen.rejected + reported.rejected) / (2 * self.draws * len(y)) if self._detects else None
+        verdicts = Verdicts(self.draws, chosen.right, reported.right)
+        return Judgement(verdicts, clock.seconds, chosen.purified, rejected)
 
     @torch.no_grad()
     def classes(self, x: Tensor) -> Tensor:
@@ -83,26 +91,51 @@ class Judge:
         return purified
 
     @torch.no_grad()
-    def _count(
-        self, x: Tensor, y: Tensor, draws: range, clock: _Clock, advance: Advance
-    ) -> tuple[NDArray[np.uint8], Tensor]:
-        """Return each image's count of right draws, and the first batch as it was purified."""
-        right, first = torch.zeros(len(y), dtype=torch.uint8), x[:0]
+    def _count(self, x: Tensor, y: Tensor, draws: range, clock: _Clock, advance: Advance) -> _Counted:
+        """Count each image's right draws; images that the defense rejects are wrong."""
+        right, first, rejected = torch.zeros(len(y), dtype=torch.uint8), x[:0], 0
         for draw in draws:
             for start in range(0, len(y), self.batch):
                 part = slice(start, start + self.batch)
                 with clock.running("purify"):
                     purified = self.purify(x[part], start, draw)
+                    refused = self._rejected(x[part], start, draw)
                 if (draw, start) == (draws[0], 0):
                     first = purified
                 with clock.running("classify"), seeded(self._classifier_seed(draw, start), self.device):
                     predicted = self.classifier(purified).argmax(dim=1).cpu()
-                right[part] += predicted == y[part]
+                right[part] += (predicted == y[part]) & ~refused
+                rejected += int(refused.sum())
                 advance(len(predicted))
-        return right.numpy(), first
+        return _Counted(right.numpy(), first, rejected)
+
+    def _rejected(self, x: Tensor, start: int, draw: int) -> Tensor:
+        """Return which images ``(N,)`` of a batch the defense refuses to pass on."""
+        if not self._detects:
+            return torch.zeros(len(x), dtype=torch.bool)
+        with seeded(keyed_seed("detector", self.label, draw, start, self.seed), self.device):
+            refused = self.defense.rejects(x.to(self.device))
+        if refused.shape != (len(x),) or refused.dtype != torch.bool:
+            where = where_defined(self.defense, "rejects")
+            found = f"{refused.dtype} of shape {tuple(refused.shape)}"
+            raise DefenseError(f"rejects returned {found}, not bool of shape ({len(x)},){where}")
+        return refused.cpu()
+
+    @property
+    def _detects(self) -> bool:
+        return detects(type(self.defense))
 
     def _classifier_seed(self, draw: int, start: int) -> int:
         return keyed_seed("classifier", draw, start, self.seed)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """What some draws gave: counts of right ones, the first batch purified, how many images were rejected."""
+
+    right: NDArray[np.uint8]
+    purified: Tensor
+    rejected: int
 
 
 class _Clock:

@@ -224,9 +224,12 @@ class Workbench:
             with self.profile.phase("probe"):
                 _ = cheats.at_first
             with progress.task(text, len(y) * judged.passes) as advance:
-                verdicts = judge.judge(x, y, advance).verdicts
+                judged_clean = judge.judge(x, y, advance)
             with self.profile.phase("probe"):
                 kept = contract.probe(judge, x) | cheats.probe()
+            if judged_clean.rejected is not None:
+                kept["rejected_clean_share"] = judged_clean.rejected
+            verdicts = judged_clean.verdicts
             return OnClean(verdicts if only is None else verdicts.among(only), kept)
         except CannotBeJudgedError as error:
             return str(error)

@@ -17,6 +17,7 @@ from purification_bench.leaderboard.showing.tables import (
     comparisons,
     cost,
     origin,
+    rejections,
     standings,
     stochastic,
     strength,
@@ -122,9 +123,10 @@ class Section:
         if checks:
             says = "Which checks each row failed, and the evidence"
             yield Part(f"{board.title}: audit", says, [checks])
-        others = [comparisons.comparisons(board), stochastic.draws(board), cost.latency(board)]
+        random, refusing = stochastic.draws(board), rejections.rejections(board)
+        others = [comparisons.comparisons(board), random, refusing, cost.latency(board)]
         if any(others):
-            says = "Pairs of rows on the same images, random defenses, time and memory"
+            says = "Pairs of rows on the same images, random and rejecting defenses, time and memory"
             yield Part(f"{board.title}: compared and timed", says, [table for table in others if table])
 
     def _accuracies(self) -> list[Table]:
