@@ -20,7 +20,8 @@ class Attack(ABC):
     """A way to perturb images within a norm ball. A subclass writes ``perturb``; ``guard.run`` is the only caller.
 
     Constructor options are keyword-only JSON scalars. Random numbers come from torch's default generator, which the
-    guard seeds and restores. An attack of norm ``l2`` has no eps of its own: its option ``bound`` states the L2 radius.
+    guard seeds and restores. An attack of norm ``l2`` has no eps of its own: its option ``bound`` states the L2 radius;
+    one of norm ``l0``, how many pixels may change.
     """
 
     norm: ClassVar[Norm] = "linf"
@@ -47,7 +48,7 @@ class Attack(ABC):
     gradients_per_image: int = 1
     """How many gradients of the model one image costs: what time estimates are made of."""
     bound: float | None = None
-    """The L2 radius, for attacks of norm ``l2``."""
+    """The L2 radius, or how many pixels, for attacks of norm ``l2`` or ``l0``."""
     spec: Spec
 
     def declared(self) -> dict[str, Any]:

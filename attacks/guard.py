@@ -18,8 +18,8 @@ from purification_bench.attacks.expectation import Tied, shares_draws
 from purification_bench.attacks.pursuit import Pursuit
 from purification_bench.attacks.seeding import seeded
 
-TOLERANCE = {"linf": 1e-6, "l2": 1e-4}
-"""Rounding allowed beyond the norm bound, in pixel units."""
+TOLERANCE = {"linf": 1e-6, "l2": 1e-4, "l0": 0.0}
+"""Rounding allowed beyond the norm bound, in its units."""
 
 
 class AttackError(RuntimeError):
@@ -157,6 +157,8 @@ def _checked(attack: Attack, x: Tensor, x_adv: Tensor, eps: float, box: bool) ->
 
 
 def distances(norm: str, x: Tensor, x_adv: Tensor) -> Tensor:
-    """Return each image's distance ``(N,)`` in ``norm`` (``linf`` or ``l2``), in pixel units."""
-    delta = (x_adv - x).flatten(1)
-    return delta.abs().amax(dim=1) if norm == "linf" else delta.norm(dim=1)
+    """Return each image's distance ``(N,)`` in ``norm``: in pixel units, ``l0`` in pixels."""
+    delta = x_adv - x
+    if norm == "l0":
+        return (delta != 0).any(dim=1).flatten(1).sum(dim=1).float()
+    return delta.flatten(1).abs().amax(dim=1) if norm == "linf" else delta.flatten(1).norm(dim=1)

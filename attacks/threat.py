@@ -13,7 +13,7 @@ from typing import Any, Literal
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.spec import Spec
 
-Norm = Literal["linf", "l2"]
+Norm = Literal["linf", "l2", "l0"]
 Knowledge = Literal["graybox", "blackbox", "whitebox"]
 Needs = Literal["gradient", "queries", "decoder", "candidates", "defense", "nothing"]
 """What an attack asks of the model: its ``gradient``, its logits (``queries``), a ``decoder``, the ``candidates`` that

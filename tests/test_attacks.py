@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import foolbox
+import numpy as np
 import pytest
 import torch
 import torchattacks
@@ -25,6 +26,9 @@ FAST = {
     "square": "square[queries=40]",
     "spsa": "spsa[steps=2,samples=4]",
     "hopskipjump": "hopskipjump[queries=400]",
+    "ddn": "ddn[steps=5]",
+    "jsma": "jsma[bound=6]",
+    "one_pixel": "one_pixel[steps=2,population=10]",
 }
 OF_THEIR_OWN = {"latent", "latent_l2", "race", "race_l2", "autoattack"}
 """Tested elsewhere: they need a decoder, or candidates, or are slow."""
@@ -213,3 +217,45 @@ def test_steps_that_cannot_reach_the_boundary_are_refused():
 
 def test_steps_that_cannot_cross_the_ball_are_warned_of():
     assert "less than across" in ATTACKS.create("pgd[steps=40,alpha=0.01]").check(0.3)
+
+
+def test_ddn_finds_what_foolbox_finds_within_the_bound(mnist):
+    images, model = mnist
+    ours = perturb(ATTACKS.create("ddn[steps=30,bound=1.5]"), model, images, 1.5)
+    bounded = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    reference = foolbox.attacks.DDNAttack(steps=30, init_epsilon=1.5)
+    nearest = reference.run(bounded, images.x, foolbox.Misclassification(images.y))
+    within = (nearest - images.x).flatten(1).norm(dim=1) <= 1.5
+    broken = model(ours).argmax(dim=1) != images.y
+    assert bool(broken[within].all()) and int(within.sum()) > 20
+    assert accuracy(model, ours, images.y) < accuracy(model, perturb(attack_of("noise"), model, images, 0.05), images.y)
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("jsma[bound=40]", 40), ("one_pixel[bound=3]", 3)])
+def test_few_pixels_break_some_images_and_no_more_of_them_are_changed(name, pixels, mnist):
+    images, model = Images(mnist[0].x[:12], mnist[0].y[:12]), mnist[1]
+    x_adv = perturb(ATTACKS.create(name), model, images, pixels)
+    changed = (x_adv != images.x).any(dim=1).flatten(1).sum(dim=1)
+    assert int(changed.max()) <= pixels and int(changed.max()) > 0
+    assert float(guard.distances("l0", images.x, x_adv).max()) == int(changed.max())
+    with torch.no_grad():
+        scores = [model(x).softmax(dim=1).gather(1, images.y[:, None]).mean() for x in (images.x, x_adv)]
+    assert float(scores[1]) < float(scores[0])
+    if pixels == 40:
+        assert accuracy(model, x_adv, images.y) < 0.8
+
+
+def test_more_pixels_than_the_bound_are_refused(few):
+    class Everywhere(type(attack_of("one_pixel"))):
+        def perturb(self, model, x, y, eps):
+            return 1 - x
+
+    with pytest.raises(guard.AttackError, match="left the l0 ball"):
+        guard.run(Everywhere(), few[1], *few[0], [1], [0])
+
+
+def test_numpys_generator_is_as_it_was_after_an_evolution(few):
+    np.random.seed(3)
+    expected = np.random.RandomState(3).rand()
+    perturb(attack_of("one_pixel"), few[1], few[0], 1)
+    assert np.random.rand() == expected

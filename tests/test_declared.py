@@ -9,7 +9,7 @@ from purification_bench.benchmark.registries import ATTACKS, DEFENSES
 from purification_bench.leaderboard.results.declared import AttackTraits, Threat
 from purification_bench.leaderboard.results.declared_before_3 import declared_before_3
 
-SINCE = {"choice", "latent_l2", "learned", "race", "race_l2", "rays"}
+SINCE = {"choice", "ddn", "jsma", "latent_l2", "learned", "one_pixel", "race", "race_l2", "rays"}
 """Their results have always said what they declare."""
 BEFORE_3 = [threat for word, threat in THREATS.items() if word not in SINCE]
 BUILT_IN = [name for name, entry in ATTACKS.entries().items() if entry.provider == "built-in" and name not in SINCE]

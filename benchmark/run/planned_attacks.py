@@ -141,9 +141,9 @@ class AttackPlanner:
         return None if spec.label == defense.spec.label else spec
 
     def _sizes(self, attack: AttackFacts, word: str) -> tuple[float, ...]:
-        if attack.norm == "l2":
+        if attack.norm != "linf":
             if attack.bound is None:
-                raise UserError(f"attack {attack.spec.label!r} of norm l2 states no bound")
+                raise UserError(f"attack {attack.spec.label!r} of norm {attack.norm} states no bound")
             return (attack.bound,)
         place = (self.dataset.spec.name, attack.spec.name, word)
         sizes = self.config.sizes(*place, self.dataset.eps_grid, self.dataset.eps)

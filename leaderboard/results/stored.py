@@ -39,7 +39,7 @@ class Trained(Made, kw_only=True):
 class ThreatModel(msgspec.Struct):
     """What the attacker may do to an image."""
 
-    norm: Literal["linf", "l2"]
+    norm: Literal["linf", "l2", "l0"]
     eps: Size
     knowledge: str
 

@@ -24,7 +24,7 @@ from purification_bench.leaderboard.showing.values import (
 
 ONE_STEP_LIMIT = 0.5
 """From here on one grey image defeats every classifier, and one-step accuracy bounds nothing."""
-NORMS = {"linf": "Linf", "l2": "L2"}
+NORMS = {"linf": "Linf", "l2": "L2", "l0": "L0"}
 ONE_STEP = (
     "* From eps .5 on one grey image stands for every class, so no defense can be robust there; accuracy under a "
     "one-step attack at such a size bounds nothing. Shown because the seed paper reports it."
