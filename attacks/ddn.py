@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from purification_bench.attacks.ball import Ball
+from purification_bench.attacks.ball import Ball, lengths
 from purification_bench.attacks.base import Attack
+from purification_bench.attacks.expectation import is_random
 from purification_bench.attacks.registry import register_attack
 from purification_bench.defenses.errors import at_least_one, positive
 
@@ -14,7 +15,9 @@ from purification_bench.defenses.errors import at_least_one, positive
 class DDN(Attack):
     """Steps along the gradient in a ball that shrinks once an image is broken, and grows until then, over foolbox.
 
-    It searches the nearest misclassified image (Rony et al. 2019); where that is beyond the bound, it is drawn in.
+    It searches the nearest misclassified image (Rony et al. 2019); where that is beyond the bound, it is drawn in. An
+    image that it does not break stays clean. Of a random model, where one draw was wrong, others may be right: what it
+    finds there is moved on, to the edge of the ball.
 
     Parameters
     ----------
@@ -26,6 +29,7 @@ class DDN(Attack):
 
     norm = "l2"
     iterates = True
+    transfers = False
 
     def __init__(self, *, bound: float = 1.5, steps: int = 100) -> None:
         positive(bound=bound)
@@ -38,6 +42,8 @@ class DDN(Attack):
         from foolbox import Misclassification, PyTorchModel
         from foolbox.attacks import DDNAttack
 
-        asked = PyTorchModel(model, bounds=(0, 1), device=x.device)
-        nearest = DDNAttack(steps=self.steps, init_epsilon=eps).run(asked, x, Misclassification(y))
-        return Ball(eps, self.norm).inside(x, nearest)
+        asked = PyTorchModel(model.eval(), bounds=(0, 1), device=x.device)
+        found = DDNAttack(steps=self.steps, init_epsilon=eps).run(asked, x, Misclassification(y))
+        if is_random(model):
+            found = x + eps * (found - x) / lengths(found - x)
+        return Ball(eps, self.norm).inside(x, found)

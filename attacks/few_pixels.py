@@ -15,18 +15,21 @@ from purification_bench.attacks.expectation import Tied, copies
 from purification_bench.attacks.registry import register_attack
 from purification_bench.defenses.errors import UserError, at_least_one
 
+CLASSES = 10
+"""Logits that a gradient is taken of, in estimates of time."""
+
 
 @register_attack("jsma")
 class JSMA(Attack):
     """Raise pixels, two at a time, that a saliency map names (Papernot et al. 2016), towards the likeliest wrong class.
 
-    The map is made of the gradients of all logits, image by image: about a second an image on one core. Of a random
-    model each is of one draw.
+    The map is made of the gradients of all logits and of all pairs of pixels, image by image: a second an image on
+    MNIST, twenty in colour. Of a random model each is of one draw.
 
     Parameters
     ----------
     bound:
-        How many pixels may change; an even number.
+        How many values may change, an even number; in colour, a pixel has three.
     """
 
     norm = "l0"
@@ -37,7 +40,7 @@ class JSMA(Attack):
         if bound % 2:
             raise UserError(f"bound of jsma must be even, for it changes two pixels at a time, not {bound}")
         self.bound = bound
-        self.gradients_per_image = 10 * bound // 2
+        self.gradients_per_image = CLASSES * bound // 2
 
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """Search image by image, until the target is reached or the pixels are spent."""
@@ -46,7 +49,7 @@ class JSMA(Attack):
         whole, x, y = _first_copy(model, x, y)
         with torch.no_grad():
             targets = whole(x).scatter(1, y[:, None], -torch.inf).argmax(dim=1)
-        attack = torchattacks.JSMA(whole, gamma=eps / x[0].numel())
+        attack = torchattacks.JSMA(whole, gamma=(eps - 1) / x[0].numel())  # it rounds up to pairs
         attack.set_device(x.device)
         attack.set_mode_targeted_by_label(quiet=True)
         found: Tensor = attack(x, targets)

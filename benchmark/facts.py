@@ -16,7 +16,7 @@ from purification_bench.benchmark.registries import ATTACKS, CLASSIFIERS, DATASE
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.faults import FAULTS, reason
 from purification_bench.defenses.registry import Registry
-from purification_bench.defenses.spec import Scalar, Spec, label_of, split_spec
+from purification_bench.defenses.spec import Spec, label_of, split_spec
 
 if TYPE_CHECKING:
     from purification_bench.attacks.base import Attack
@@ -157,7 +157,6 @@ def _defense(spec: Spec) -> DefenseFacts:
 
     cls: type[Defense] = DEFENSES.get(spec.name)
     declared = _declaring(spec)
-    options = {name: value for name, value in spec.options.items() if name not in cls.inference_options}
     return DefenseFacts(
         *_common(DEFENSES, spec, cls),
         stochastic=bool(declared.stochastic),
@@ -168,18 +167,22 @@ def _defense(spec: Spec) -> DefenseFacts:
         relaxes=relaxes(cls),
         decodes=decodes(cls),
         chooses=chooses(cls),
-        trained=is_trained(cls),
+        trained=bool(cls.weights_of) or is_trained(cls),
         sees_classifier=sees_classifier(cls),
         surrogate_version=str(declared.surrogate_version),
         inference_options=frozenset(cls.inference_options),
         later_options=frozenset(cls.later_options),
-        training=_training(cls.weights_of or spec.name, options),
+        training=_training(spec, cls),
     )
 
 
-def _training(name: str, options: dict[str, Scalar]) -> Spec:
-    cls: type[Defense] = DEFENSES.get(name)
-    return Spec(name, options, label_of(name, options, cls, cls.shown_options))
+def _training(spec: Spec, cls: type[Defense]) -> Spec:
+    """Return the name and the options that a defense's weights are found by: another's, where it uses those."""
+    options = {name: value for name, value in spec.options.items() if name not in cls.inference_options}
+    if cls.weights_of:
+        other = DEFENSES.spec(cls.weights_of, **options)
+        return _training(other, DEFENSES.get(other.name))
+    return Spec(spec.name, options, label_of(spec.name, options, cls, cls.shown_options))
 
 
 def _declaring(spec: Spec) -> Defense | type[Defense]:

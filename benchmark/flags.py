@@ -132,7 +132,7 @@ def _add_where(parser: Parser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the calls that led to each error")
     parser.add_recorded("--device", help="auto, cpu or cuda")
     parser.add_recorded("--zoo", type=Path, help="folder of weights to look in first")
-    parser.add_argument("--data-dir", type=parsing.folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    parser.add_argument("--data-dir", type=parsing.folder, help="folder that holds MNIST/raw and the like")
     _add_plugin(parser)
 
 
@@ -213,7 +213,7 @@ def _add_train(commands: Commands) -> None:
     train.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    train.add_argument("--data-dir", type=parsing.folder, help="folder that holds MNIST/raw, FashionMNIST/raw")
+    train.add_argument("--data-dir", type=parsing.folder, help="folder that holds MNIST/raw and the like")
     train.add_argument("--zoo", type=Path, help="folder for the weights (default: the user's cache)")
     _add_plugin(train)
 

@@ -9,7 +9,8 @@ from torch.optim import Adam
 
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
-from purification_bench.defenses.errors import not_negative
+from purification_bench.defenses.errors import UserError, not_negative
+from purification_bench.defenses.layers import padded
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.validation import score
 
@@ -17,6 +18,8 @@ REBUILDING, FOOLING = 0.7, 0.3
 """Weights of the two terms of the generator's loss: the square error, and the discriminator's cross-entropy."""
 GENERATOR_STEPS = 2
 """For each step of the discriminator."""
+SMALLEST = 15
+"""Pixels a side that the discriminator's three convolutions leave something of."""
 RATE, BETAS = 2e-4, (0.5, 0.999)
 """Adam's, of both."""
 
@@ -25,7 +28,8 @@ RATE, BETAS = 2e-4, (0.5, 0.999)
 class APEGAN(Defense):
     """Convolutional generator trained to give clean images back for attacked ones (Shen et al. 2017).
 
-    Layers, loss and rates are those of the authors' MNIST model; its images end in a sigmoid in place of tanh, since
+    Layers, loss and rates are those of a public port for MNIST (owruby/APE-GAN): the authors' own code takes the root
+    of the square error, ReLU in the decoder, and batches of 64. Here images end in a sigmoid in place of tanh, since
     pixels lie in [0, 1], and the epoch is chosen on validation images.
 
     Parameters
@@ -46,7 +50,8 @@ class APEGAN(Defense):
         """Make the generator: two convolutions down, two up."""
         channels, *self.size = shape
         self.shape = shape
-        self.padding = [-side % 4 for side in self.size]
+        if min(self.size) < SMALLEST:
+            raise UserError(f"apegan takes images of {SMALLEST} pixels a side at least, not {min(self.size)}")
         self.generator = nn.Sequential(
             nn.Conv2d(channels, 64, 4, stride=2, padding=1), nn.BatchNorm2d(64), nn.LeakyReLU(),
             nn.Conv2d(64, 128, 4, stride=2, padding=1), nn.BatchNorm2d(128), nn.LeakyReLU(),
@@ -57,7 +62,7 @@ class APEGAN(Defense):
     def purify(self, x: Tensor) -> Tensor:
         """Pass images through the generator."""
         height, width = self.size
-        purified: Tensor = self.generator(F.pad(x, (0, self.padding[1], 0, self.padding[0])))
+        purified: Tensor = self.generator(padded(x, 4))
         return purified[:, :, :height, :width]
 
     def fit(self, context: FitContext) -> None:

@@ -15,8 +15,8 @@ from purification_bench.defenses.registry import register_defense
 
 RATE, RATE_DECAY = 1e-3, 0.85
 """Adam's learning rate at first, and what it is multiplied by after each epoch."""
-GROWING_EPOCHS = 5
-"""In the first epochs the attack grows to its full size: at that from the start, one grey image is learnt."""
+GROWING = 0.3
+"""Over this share of the epochs the attack grows to its full size: at that from the start, one grey image is learnt."""
 JUDGE, JUDGED_IMAGES = "pgd[steps=20]", 1000
 """Attacks so many validation images after each epoch."""
 
@@ -72,7 +72,7 @@ class CAEAT(Defense):
         optimizer = Adam(self.parameters(), lr=RATE)
         schedule = ExponentialLR(optimizer, RATE_DECAY)
         for epoch in context.epochs(model=self, optimizer=optimizer, schedule=schedule):
-            eps = self.eps * min(1.0, (epoch + 1) / GROWING_EPOCHS)
+            eps = self.eps * min(1.0, (epoch + 1) / max(1, round(GROWING * context.num_epochs)))
             for i in context.batches():
                 clean, labels = x[i].to(context.device), y[i].to(context.device)
                 x_adv = context.attacked(defended, self.against, eps, clean, labels)
@@ -93,7 +93,7 @@ class CAEAT(Defense):
         clean, robust = 0, 0
         for part in torch.arange(min(JUDGED_IMAGES, len(y))).split(250):
             images, labels = x[part].to(context.device), y[part].to(context.device)
-            x_adv = context.attacked(defended, JUDGE, self.eps, images, labels)
+            x_adv = context.attacked(defended, JUDGE, self.eps, images, labels, judging=int(part[0]))
             with torch.no_grad():
                 clean += int((defended(images).argmax(dim=1) == labels).sum())
                 robust += int((defended(x_adv).argmax(dim=1) == labels).sum())

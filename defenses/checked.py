@@ -26,6 +26,16 @@ def check_candidates(x: Tensor, candidates: Any) -> None:
     _check(x, candidates, "candidates", torch.Size((len(x), *(several if 0 not in several else (1,)), *x.shape[1:])))
 
 
+def check_rejected(refused: Any, n: int) -> None:
+    """Raise ``DefenseError`` unless ``refused`` says yes or no of ``n`` images."""
+    if not isinstance(refused, Tensor):
+        raise DefenseError(f"rejects returned {type(refused).__name__}, not a tensor")
+    if refused.shape != (n,) or refused.dtype != torch.bool:
+        raise DefenseError(
+            f"rejects returned {refused.dtype} of shape {tuple(refused.shape)}, not bool of shape ({n},)"
+        )
+
+
 def _check(x: Tensor, given: Any, method: str, shape: torch.Size, box: bool = True) -> None:
     if not isinstance(given, Tensor):
         raise DefenseError(f"{method} returned {type(given).__name__}, not a tensor")

@@ -28,8 +28,18 @@ class FitContext(Protocol):
     def adversarial(self, attack: str, eps: float, split: Split) -> Tensor:
         """Return ``attack``'s (a registered attack, options allowed) adversarial images against the bare classifier."""
 
-    def attacked(self, model: nn.Module, attack: str, eps: float, x: Tensor, y: Tensor) -> Tensor:
-        """Return ``attack``'s images of a batch against ``model`` as it is now: for training against an adversary."""
+    @property
+    def num_epochs(self) -> int:
+        """How many epochs the training has in all."""
+
+    def attacked(
+        self, model: nn.Module, attack: str, eps: float, x: Tensor, y: Tensor, *, judging: int | None = None
+    ) -> Tensor:
+        """Return ``attack``'s images of a batch against ``model`` as it is now: for training against an adversary.
+
+        To judge on validation images, ``judging`` is a number of the batch: every epoch then meets the same random
+        starts, in full precision.
+        """
 
     def trained(self, defense: str) -> Any:
         """Return a registered defense (options allowed) with its weights for these images: to build on, not to train.

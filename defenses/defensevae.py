@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from torch.optim import Adam
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext, Split
 from purification_bench.defenses.errors import at_least_one, not_negative
+from purification_bench.defenses.layers import padded
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.validation import score
 
@@ -74,9 +77,7 @@ class DefenseVAE(Defense):
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance ``(N, latent_dim)`` of z."""
-        height, width = self.size
-        padded = F.pad(x, (0, -width % 8, 0, -height % 8))
-        mean, log_variance = self.encoder(padded).chunk(2, dim=1)
+        mean, log_variance = self.encoder(padded(x, 8)).chunk(2, dim=1)
         return mean, log_variance
 
     def _logits(self, z: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ class DefenseVAE(Defense):
         for _ in context.epochs(model=self, optimizer=optimizer):
             self.train()
             for i in context.batches():
-                x_adv = seen[torch.randint(len(seen), (len(i),)), i].to(context.device)
+                x_adv = self._mixed(seen, i).to(context.device)
                 with context.autocast():
                     mean, log_variance = self._posterior(x_adv)
                     z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
@@ -110,6 +111,12 @@ class DefenseVAE(Defense):
             mse = sum(error for _, error in scores) / len(scores)
             context.report(sum(right) / len(right), accuracy=sum(right) / len(right), worst=min(right), mse=mse)
 
+    @staticmethod
+    def _mixed(seen: Sequence[Tensor], i: Tensor) -> Tensor:
+        """Return the images of an index batch, each under an attack that is drawn for it."""
+        drawn = torch.randint(len(seen), (len(i),))
+        return torch.stack([seen[k][j] for k, j in zip(drawn.tolist(), i.tolist(), strict=True)])
+
     def loss(self, logits: Tensor, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """Return the summed cross-entropy of the pixels and the weighted divergence, in the mean over images."""
         pixels = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
@@ -117,9 +124,9 @@ class DefenseVAE(Defense):
         return (pixels + self.divergence * divergence) / len(x)
 
 
-def _seen(context: FitContext, split: Split) -> Tensor:
-    """Return the images of a split under each attack, ``(attacks, N, C, H, W)``."""
-    return torch.stack([context.adversarial(attack, eps, split) for attack, eps in SEEN])
+def _seen(context: FitContext, split: Split) -> list[Tensor]:
+    """Return the images ``(N, C, H, W)`` of a split under each attack."""
+    return [context.adversarial(attack, eps, split) for attack, eps in SEEN]
 
 
 def _halving(inputs: int, outputs: int) -> tuple[nn.Module, ...]:

@@ -22,7 +22,7 @@ Purifier: TypeAlias = Callable[[Tensor], Tensor]
 UNNAMED = "purifier"
 REPEATS = 1e-4
 """How far two passes of a deterministic purifier may differ."""
-KEPT_OUT = ("fit", "inference_options", "shown_options", "build")
+KEPT_OUT = ("fit", "inference_options", "shown_options", "build", "weights_of")
 """What a live object needs no more: it is trained, it has its options, and it is built in a way of its own."""
 
 

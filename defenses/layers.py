@@ -1,8 +1,14 @@
-"""Layers that several decoders are made of."""
+"""What several networks are made of."""
 
 from __future__ import annotations
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def padded(x: Tensor, multiple: int) -> Tensor:
+    """Return images with black below and on the right, so that height and width are multiples of a number."""
+    return F.pad(x, (0, -x.shape[3] % multiple, 0, -x.shape[2] % multiple))
 
 
 def doubling(channels: int, out: int) -> nn.ConvTranspose2d:

@@ -9,7 +9,8 @@ from torch.optim import Adam
 
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
-from purification_bench.defenses.errors import not_negative
+from purification_bench.defenses.errors import below_one
+from purification_bench.defenses.layers import padded
 from purification_bench.defenses.registry import register_defense
 
 NOISE = 0.1
@@ -28,14 +29,15 @@ class MagNet(Defense):
     The first auto-encoder halves the image between its convolutions, and is also the reformer, through which images go
     to the classifier. The second has no bottleneck. An image is rejected where the first leaves a mean square error, or
     the second a mean absolute error, above its threshold: that which so few clean validation images exceed. Their
-    penalty on activations, of weight 1e-9, is left out.
+    penalty on activations, of weight 1e-9, is left out. They count an attacked image that is rejected as a success;
+    here it is wrong, as every rejected image is.
 
     Parameters
     ----------
     detect:
         Reject; otherwise the reformer stands alone.
     rejects_clean:
-        Share of clean validation images that each detector's threshold gives up.
+        Share of clean validation images that each detector's threshold gives up, to a thousandth.
     """
 
     paper = "Meng and Chen 2017, arXiv:1705.09064"
@@ -46,7 +48,7 @@ class MagNet(Defense):
 
     def __init__(self, *, detect: bool = True, rejects_clean: float = 0.001) -> None:
         super().__init__()
-        not_negative(rejects_clean=rejects_clean)
+        below_one(rejects_clean=rejects_clean)
         self.detect, self.rejects_clean = detect, rejects_clean
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
@@ -62,7 +64,7 @@ class MagNet(Defense):
     def purify(self, x: Tensor) -> Tensor:
         """Pass images through the reformer."""
         height, width = self.size
-        reformed: Tensor = self.reformer(F.pad(x, (0, width % 2, 0, height % 2)))
+        reformed: Tensor = self.reformer(padded(x, 2))
         return reformed[:, :, :height, :width]
 
     def rejects(self, x: Tensor) -> Tensor:
@@ -95,15 +97,17 @@ class MagNet(Defense):
                 loss.backward()
                 optimizer.step()
             with context.as_stored(self):
-                self._write_down(held_out.to(context.device))
+                left = self._left_of(held_out.to(context.device))
+            self.errors.copy_(left)
             middle = self.errors[:, QUANTILES // 2]
             context.report(-float(middle[0]), mse=float(middle[0]), absolute_error=float(middle[1]))
 
     @torch.no_grad()
-    def _write_down(self, x: Tensor) -> None:
+    def _left_of(self, x: Tensor) -> Tensor:
+        """Return the quantiles ``(2, QUANTILES + 1)`` of the errors that are left of images."""
         left = torch.cat([self._left(part) for part in x.split(BATCH)])
         levels = torch.linspace(0, 1, QUANTILES + 1, device=x.device)
-        self.errors.copy_(torch.quantile(left, levels, dim=0).T)
+        return torch.quantile(left, levels, dim=0).T
 
 
 def _layer(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:

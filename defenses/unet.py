@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.layers import padded
 
 GROUPS = 8
 """Of the group norms."""
@@ -37,7 +38,6 @@ class UNet(nn.Module):
         super().__init__()
         folded, time = shape[0] * FOLD**2, 4 * width
         self.width = width
-        self.padding = [-side % (2 * FOLD) for side in shape[1:]]
         self.time = nn.Sequential(nn.Linear(width, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
         self.enter = nn.Conv2d(folded, width, 3, padding=1)
         self.down = Block(width, width, time)
@@ -61,7 +61,7 @@ class UNet(nn.Module):
         """Return the network's answer for images at times in steps."""
         time = self.time(_sines(t, self.width))
         height, width = x.shape[2:]
-        entered = self.enter(F.pixel_unshuffle(F.pad(x, (0, self.padding[1], 0, self.padding[0])), FOLD))
+        entered = self.enter(F.pixel_unshuffle(padded(x, 2 * FOLD), FOLD))
         above = self.down(entered, time)
         shrunk = self.shrink(above)
         h = self.attention(self.low[0](shrunk, time))

@@ -259,3 +259,36 @@ def test_numpys_generator_is_as_it_was_after_an_evolution(few):
     expected = np.random.RandomState(3).rand()
     perturb(attack_of("one_pixel"), few[1], few[0], 1)
     assert np.random.rand() == expected
+
+
+class _Unbreakable(torch.nn.Module):
+    """Right about everything, with a gradient."""
+
+    def forward(self, x):
+        return torch.stack([x.flatten(1).mean(dim=1) * 0 + 9 - k + 0.01 * x[:, 0, k, k] for k in range(10)], dim=1)
+
+
+@pytest.mark.parametrize("bound", [2, 30, 106, 126])
+def test_jsma_spends_its_pixels_and_no_more(bound):
+    x_adv = guard.run(
+        ATTACKS.create(f"jsma[bound={bound}]"), _Unbreakable(), torch.zeros(1, 1, 28, 28), torch.zeros(1).long(),
+        [bound], [0],
+    )[0]  # fmt: skip
+    assert int((x_adv != 0).sum()) <= bound
+
+
+class _Noisy(torch.nn.Module):
+    stochastic = True
+
+    def __init__(self, classifier):
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, x):
+        return self.classifier((x + 0.3 * torch.randn_like(x)).clamp(0, 1))
+
+
+def test_ddn_goes_to_the_edge_where_one_draw_says_little(mnist):
+    images, model = Images(mnist[0].x[:20], mnist[0].y[:20]), _Noisy(mnist[1])
+    moved = (perturb(ATTACKS.create("ddn[steps=20]"), model, images, 1.5) - images.x).flatten(1).norm(dim=1)
+    assert bool(((moved < 1e-6) | (moved > 1.2)).all()) and int((moved > 1.2).sum()) > 5

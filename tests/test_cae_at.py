@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from make_training import make_training
 
 from purification_bench.benchmark.registries import DEFENSES
-from purification_bench.defenses import DefendedClassifier, cae_at
+from purification_bench.defenses import DefendedClassifier
 
 
 def make(shapes, **options):
@@ -18,12 +18,11 @@ def make(shapes, **options):
     return defense
 
 
-def test_training_meets_the_attacks_on_both_and_learns_to_withstand_them(shapes, monkeypatch):
-    monkeypatch.setattr(cae_at, "GROWING_EPOCHS", 2)
+def test_training_meets_the_attacks_on_both_and_learns_to_withstand_them(shapes):
     defense = make(shapes, eps=0.3)
     training = make_training(shapes, epochs=8, batch_size=4)
     met, attacked, reports, report = [], training.attacked, [], training.report
-    training.attacked = lambda model, *args: (met.append((model, *args)), attacked(model, *args))[1]
+    training.attacked = lambda model, *args, **how: (met.append((model, *args)), attacked(model, *args, **how))[1]
     training.report = lambda score, **metrics: (reports.append(metrics), report(score, **metrics))
     defense.fit(training)
     models, attacks, sizes = ([call[k] for call in met] for k in range(3))
@@ -40,7 +39,7 @@ def test_a_step_descends_the_loss_that_the_paper_states(shapes):
     defense, plain = make(shapes, rebuilding=0.5), make(shapes, rebuilding=0.5)
     training = make_training((images, shapes[1]), epochs=1, batch_size=8)
     met, attacked = [], training.attacked
-    training.attacked = lambda *args: (met.append((*args[3:], attacked(*args))), met[-1][-1])[1]
+    training.attacked = lambda *args, **how: (met.append((*args[3:], attacked(*args, **how))), met[-1][-1])[1]
     defense.fit(training)
     x, y, x_adv = met[0]
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from conftest import ZOO
 from make_training import make_training
 
 from purification_bench.benchmark.facts import of_defense
@@ -155,3 +156,27 @@ def test_the_short_one_uses_the_weights_of_the_long_one(bench):
     status, _, err = bench("train", "defense", "ddpm_onestep")
     assert status == 2
     assert err == "bench: defense 'ddpm_onestep' uses the weights of 'ddpm': train that\n"
+
+
+BORROWS = """
+from purification_bench import Defense, register_defense
+
+@register_defense("{name}")
+class Borrower(Defense):
+    weights_of = "ddpm"
+    def __init__(self{options}):
+        super().__init__()
+    def purify(self, x):
+        return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "line"),
+    [("borrower", "", "no weights for defense 'ddpm"), ("foreigner", ", *, extra: int = 1", "'extra'")],
+)
+def test_a_defense_without_fit_may_use_anothers_weights_and_their_options(name, options, line, bench, tmp_path):
+    (tmp_path / f"{name}.py").write_text(BORROWS.format(name=name, options=options))
+    status, _, err = bench("run", "--plugin", f"{name}.py", "--defenses", name, "-n", "8", "--zoo", ZOO)
+    assert status == 2
+    assert line in err and "ddpm" in err and err.count("\n") == 1

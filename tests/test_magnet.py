@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 from conftest import PLUGINS
+from make_boards import board_of, cell
 from make_results import result
 from make_training import make_training
 from shown import headers, rows
 
+from purification_bench import load
 from purification_bench.benchmark.registries import DEFENSES
 from purification_bench.benchmark.run.judge import Judge
 from purification_bench.defenses import Defense
 from purification_bench.defenses.checked import DefenseError
+from purification_bench.leaderboard.judging import audit
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.showing.tables.rejections import rejections
 
@@ -38,7 +41,7 @@ def test_the_auto_encoders_are_the_authors():
 def test_thresholds_give_up_the_share_of_clean_images_that_is_asked_for(mnist):
     x = mnist[0].x
     trained = make()
-    trained._write_down(x)
+    trained.errors.copy_(trained._left_of(x))
     for share in (0.0, 0.1, 0.5):
         defense = make(rejects_clean=share)
         defense.load_state_dict(trained.state_dict())
@@ -59,6 +62,14 @@ def test_training_rebuilds_and_rejects_noise_more_than_images(shapes):
     noise = torch.rand_like(shapes[0].x)
     assert defense.rejects(noise).float().mean() > 0.9
     assert defense.rejects(shapes[0].x).float().mean() < 0.5
+
+
+@pytest.mark.parametrize("storage", ["half", "int8"])
+def test_thresholds_are_those_of_the_weights_as_they_are_stored(storage, shapes):
+    defense = make(tuple(shapes[0].x.shape[1:]), rejects_clean=0.1)
+    defense.fit(make_training(shapes, epochs=3, batch_size=8, storage=storage))
+    assert bool((defense.errors[:, -1] > defense.errors[:, 0]).all()) and float(defense.errors.min()) > 0
+    assert defense.rejects(shapes[0].x).float().mean() < 0.9
 
 
 class Refuses(Defense):
@@ -88,6 +99,16 @@ def test_a_rejected_image_is_not_right(shapes):
     assert 0 < judgement.rejected < 1
 
 
+def test_what_rejects_does_to_its_input_stays_with_it(shapes):
+    class Writes(Refuses):
+        def rejects(self, x):
+            return super().rejects(x.zero_())
+
+    before = shapes[0].x.clone()
+    judged(shapes, Writes())
+    assert torch.equal(shapes[0].x, before)
+
+
 def test_what_rejects_returns_is_checked(shapes):
     defense = Refuses()
     defense.answer = torch.zeros(3)
@@ -106,20 +127,36 @@ def test_the_page_tells_rejections_from_wrong_answers():
     assert rejections(without) is None
 
 
+RUN = (
+    "--plugin", PLUGINS / "careful.py", "--plugin", PLUGINS / "shapes.py", "--dataset", "shapes",
+    "--classifier", "matched", "--no-latency", "-n", "40",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("grid", ["--full-grid", "--worst-case"])
+def test_what_is_refused_always_is_never_right_under_any_threat(grid, bench, tmp_path):
+    words = ("--defenses", "careful,refuser", "--attacks", "fgsm,pgd[steps=3]", "--eps", "0.1,0.3", "--draws", "1")
+    threats = ("--threat", "graybox,bpda,whitebox,fixed-seed")
+    status, out, err = bench("run", *RUN, *words, *threats, "--eot-samples", "1", grid)
+    assert status == 0, out + err
+    results = [r for r in load(tmp_path / "results") if r.defense == "refuser" and r.attack]
+    assert {r.declared.threat.word for r in results} == {"graybox", "bpda", "whitebox", "fixed-seed"}
+    assert all(not r.means.any() for r in results)
+    full = [r.probes.get("rejected_share") for r in results if r.met.all() and not r.partial]
+    assert set(full) == {1.0}
+
+
+def test_attacks_on_what_rejects_are_not_held_against_each_other():
+    probes = {"rejected_share": 0.5, "rejected_clean_share": 0.0}
+    cells = [cell("fgsm", 0.3, 10, probes=probes), cell("pgd", 0.3, 60, probes=probes), cell("pgd", 0.3, 40, "bare")]
+    found = {finding.check: finding for finding in audit.audit(*board_of(*cells))}
+    assert found["iterative beats single-step"].state == found["seeing the purifier helps"].state == "not run"
+    assert "its detector rejects" in found["seeing the purifier helps"].evidence
+
+
 def test_a_plain_class_may_reject_and_a_run_tells(bench, small_config, tmp_path):
-    plugin = tmp_path / "careful.py"
-    plugin.write_text(
-        "from purification_bench import register_defense\n"
-        "@register_defense('careful')\n"
-        "class Careful:\n"
-        "    def purify(self, x):\n        return x\n"
-        "    def rejects(self, x):\n        return x.mean(dim=(1, 2, 3)) > 0.36\n"
-    )
-    words = ("--plugin", PLUGINS / "shapes.py", "--dataset", "shapes", "--classifier", "matched", "--attacks", "fgsm")
-    status, *_ = bench(
-        "run", "--config", small_config, "--plugin", plugin, *words, "--defenses", "careful", "--eps", "0.1",
-        "-n", "40", "--no-latency",
-    )  # fmt: skip
+    words = ("--defenses", "careful", "--attacks", "fgsm", "--eps", "0.1")
+    status, *_ = bench("run", "--config", small_config, *RUN, *words)
     assert status == 0
     page = (tmp_path / "results" / "README.md").read_text()
     assert "#### Rejected images at 0.1" in page

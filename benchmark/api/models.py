@@ -67,6 +67,7 @@ def defended(
 ) -> DefendedClassifier:
     """Return a classifier behind a purifier, as one module that any attack library can attack.
 
+    A defense that rejects images purifies here, and no more: whoever attacks the module does not meet its detector.
     Raises ``UserError`` for what there is not, and for the true gradient of a defense without one.
 
     Parameters

@@ -77,11 +77,11 @@ class _TorchvisionSet(ImageDataset):
                 return root
         try:
             self.made(cached, part, download=True)
-        except (RuntimeError, URLError, OSError):
+        except (RuntimeError, URLError, OSError) as error:
             searched = ", ".join(str(root) for root in roots)
             raise UserError(
-                f"{next(iter(self.files(part)))} of {self.spec.name} not found in {searched}, and the download failed; "
-                "give the folder that holds it with --data-dir or BENCH_DATA"
+                f"{next(iter(self.files(part)))} of {self.spec.name} not found in {searched}, and the download failed "
+                f"({_first_line(error)}); give the folder that holds it with --data-dir or BENCH_DATA"
             ) from None
         return cached
 
@@ -178,9 +178,10 @@ class KMNIST(_Grey):
     sizes: ClassVar[Mapping[str, int]] = {"train": 60_000, "test": 10_000}
 
     def files(self, part: str) -> Mapping[str, str | None]:
-        """Return images and labels."""
-        prefix = {"train": "train", "test": "t10k"}[part]
-        return {f"KMNIST/raw/{prefix}-{kind}-ubyte": None for kind in ("images-idx3", "labels-idx1")}
+        """Return images and labels of the part, then of the other: torchvision asks for all of them."""
+        prefixes = ("train", "t10k") if part == "train" else ("t10k", "train")
+        kinds = ("images-idx3", "labels-idx1")
+        return {f"KMNIST/raw/{prefix}-{kind}-ubyte": None for prefix in prefixes for kind in kinds}
 
     def made(self, root: Path, part: str, *, download: bool) -> Any:
         """Return torchvision's object."""

@@ -15,7 +15,7 @@ from purification_bench.defenses.registry import Entry, Registry
 from purification_bench.defenses.sources import first_line
 
 DECLARED: Mapping[str, tuple[str, ...]] = {
-    "defense": ("paper", "stochastic", "differentiable", "training_knowledge", "version"),
+    "defense": ("paper", "stochastic", "differentiable", "training_knowledge", "weights_of", "version"),
     "attack": ("norm", "needs", "iterates", "single_step", "control", "transfers", "version"),
     "classifier": ("trained", "adversarial_eps", "version"),
     "dataset": ("shape", "num_classes", "eps", "eps_grid", "version"),
@@ -50,7 +50,8 @@ def of_class(registry: Registry, name: str, folders: Sequence[Path]) -> Iterator
     told = [flag for flag in DECLARED[registry.kind] if known.declared.get(flag, "''") != "''"]
     if told:
         yield from ("", "Declares", *(f"  {flag}: {known.declared[flag].strip(QUOTES)}" for flag in told))
-    weights = [each for each in zoo.entries(folders) if (each.kind, each.name) == (registry.kind, name)]
+    owner = known.declared.get("weights_of", "").strip(QUOTES) or name
+    weights = [each for each in zoo.entries(folders) if (each.kind, each.name) == (registry.kind, owner)]
     if weights:
         yield from ("", "Weights", *(f"  {w.label} on {w.place}: {w.scores}" for w in weights))
     given = f"{name}[{known.options[0].name}=...]" if known.options else name

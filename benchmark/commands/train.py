@@ -70,10 +70,10 @@ def _dataset(text: str) -> ImageDataset:
 def _check_trains(cls: type[Defense], text: str) -> None:
     """Refuse a defense that is not trained, and options that training does not depend on."""
     name, options = split_spec(text)
-    if not is_trained(cls):
-        raise UserError(f"defense {name!r} is not trained: it has no fit")
     if cls.weights_of:
         raise UserError(f"defense {name!r} uses the weights of {cls.weights_of!r}: train that")
+    if not is_trained(cls):
+        raise UserError(f"defense {name!r} is not trained: it has no fit")
     for option in sorted(set(options) & cls.inference_options):
         raise UserError(f"option {option!r} of {name!r} changes nothing in training: give it to bench run")
 

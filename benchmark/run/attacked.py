@@ -243,10 +243,12 @@ class AttackRun:
     def _on_the_view(self, judge: Judge, x_adv: Tensor, batch: int) -> Judgement:
         """Judge under the very randomness that was attacked, in the attack's batches."""
         model = views.view(self._use.threat, judge.classifier, judge.defense, self._seed_of_one_draw(judge.label))
-        batches = zip(x_adv.split(batch), self._images.y.split(batch), strict=True)
-        right = [model(x.to(judge.device)).argmax(dim=1).cpu() == y for x, y in batches]
-        bits = torch.cat(right).to(torch.uint8).numpy()
-        return Judgement(Verdicts(1, bits, bits), {"purify": 0.0, "classify": 0.0}, x_adv[:0])
+        batches = list(zip(x_adv.split(batch), self._images.y.split(batch), strict=True))
+        right = torch.cat([model(x.to(judge.device)).argmax(dim=1).cpu() == y for x, y in batches])
+        refused = torch.cat([judge.rejected(x, k * batch, 0) for k, (x, _) in enumerate(batches)])
+        bits = (right & ~refused).to(torch.uint8).numpy()
+        rejected = float(refused.float().mean()) if judge.detects else None
+        return Judgement(Verdicts(1, bits, bits), {"purify": 0.0, "classify": 0.0}, x_adv[:0], rejected)
 
     def _probes(self, cell: AccuracyCell, made: AdversarialSet, victim: Victim) -> dict[str, float]:
         """Return what the attack left behind for the audit."""

@@ -18,7 +18,7 @@ from purification_bench.benchmark.run.profile import Profile
 from purification_bench.benchmark.run.progress import Advance
 from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.defenses.base import Defense, detects
-from purification_bench.defenses.checked import DefenseError, check_purified
+from purification_bench.defenses.checked import DefenseError, check_purified, check_rejected
 from purification_bench.defenses.plain import where_defined
 from purification_bench.leaderboard.results.verdicts import Verdicts
 
@@ -67,7 +67,9 @@ class Judge:
         chosen = self._count(x, y, range(self.draws), clock, advance)
         again = range(self.draws, 2 * self.draws)
         reported = self._count(x, y, again, clock, advance) if self.stochastic else chosen
-        rejected = (chosen.rejected + reported.rejected) / (2 * self.draws * len(y)) if self._detects else None
+        rejected = None
+        if self.detects and len(y):
+            rejected = (chosen.rejected + reported.rejected) / (2 * self.draws * len(y))
         verdicts = Verdicts(self.draws, chosen.right, reported.right)
         return Judgement(verdicts, clock.seconds, chosen.purified, rejected)
 
@@ -99,7 +101,7 @@ class Judge:
                 part = slice(start, start + self.batch)
                 with clock.running("purify"):
                     purified = self.purify(x[part], start, draw)
-                    refused = self._rejected(x[part], start, draw)
+                    refused = self.rejected(x[part], start, draw)
                 if (draw, start) == (draws[0], 0):
                     first = purified
                 with clock.running("classify"), seeded(self._classifier_seed(draw, start), self.device):
@@ -109,20 +111,22 @@ class Judge:
                 advance(len(predicted))
         return _Counted(right.numpy(), first, rejected)
 
-    def _rejected(self, x: Tensor, start: int, draw: int) -> Tensor:
-        """Return which images ``(N,)`` of a batch the defense refuses to pass on."""
-        if not self._detects:
+    @torch.no_grad()
+    def rejected(self, x: Tensor, start: int, draw: int) -> Tensor:
+        """Return which images ``(N,)`` of a batch the defense refuses to pass on; ``DefenseError`` if it says not."""
+        if not self.detects:
             return torch.zeros(len(x), dtype=torch.bool)
         with seeded(keyed_seed("detector", self.label, draw, start, self.seed), self.device):
-            refused = self.defense.rejects(x.to(self.device))
-        if refused.shape != (len(x),) or refused.dtype != torch.bool:
-            where = where_defined(self.defense, "rejects")
-            found = f"{refused.dtype} of shape {tuple(refused.shape)}"
-            raise DefenseError(f"rejects returned {found}, not bool of shape ({len(x)},){where}")
+            refused = self.defense.rejects(x.to(self.device, copy=True))
+        try:
+            check_rejected(refused, len(x))
+        except DefenseError as error:
+            raise DefenseError(f"{error}{where_defined(self.defense, 'rejects')}") from None
         return refused.cpu()
 
     @property
-    def _detects(self) -> bool:
+    def detects(self) -> bool:
+        """Whether the defense may refuse images."""
         return detects(type(self.defense))
 
     def _classifier_seed(self, draw: int, start: int) -> int:

@@ -24,7 +24,7 @@ from purification_bench.benchmark.run.calls import (
     WARM_UP,
     WARM_UP_SECONDS,
 )
-from purification_bench.defenses.base import DefendedClassifier, Defense
+from purification_bench.defenses.base import DefendedClassifier, Defense, detects
 
 P99_FROM = 1000
 
@@ -42,6 +42,21 @@ class _Timed:
         return enough and len(self.seconds) >= MIN_CALLS
 
 
+class _Pipeline(DefendedClassifier):
+    """A classifier behind a defense, with all that the defense does to an image."""
+
+    def purify(self, x: Tensor) -> Tensor:
+        """Purify a batch, and ask whether it is rejected, of a defense that may do so."""
+        if detects(type(self.defense)):
+            self.defense.rejects(x)
+        return self.defense.purify(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.classifier(self.purify(x))
+        return logits
+
+
 @torch.no_grad()
 def measure(
     defenses: Mapping[str, Defense], classifier: nn.Module, x: Tensor, batch: int, device: torch.device
@@ -52,9 +67,9 @@ def measure(
     much of the median those of the first and of the second half of the calls differ, ``spread``), ``offline``
     (images/s at ``batch``), and the peak memory in MiB (of the device's tensors on CUDA; else of the process).
     """
-    pipelines = {label: DefendedClassifier(classifier, defense) for label, defense in defenses.items()}
+    pipelines = {label: _Pipeline(classifier, defense) for label, defense in defenses.items()}
     parts = {
-        label: {"purifier": _Timed(whole.defense.purify), "classifier": _Timed(classifier), "end_to_end": _Timed(whole)}
+        label: {"purifier": _Timed(whole.purify), "classifier": _Timed(classifier), "end_to_end": _Timed(whole)}
         for label, whole in pipelines.items()
     }
     with seeded(0, device):
@@ -74,7 +89,7 @@ def measure(
 @torch.no_grad()
 def rehearse(defense: Defense, classifier: nn.Module, x: Tensor, batch: int, device: torch.device) -> None:
     """Run a pipeline once at batch 1 and once at ``batch``; whatever it raises, it would raise while timed."""
-    whole = DefendedClassifier(classifier, defense)
+    whole = _Pipeline(classifier, defense)
     with seeded(0, device):
         for size in (1, batch):
             whole(_batch(x, size, device))

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from purification_bench.attacks import guard
+from purification_bench.attacks.base import Attack
 from purification_bench.benchmark.assets import weight_files
 from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import Images
@@ -77,11 +78,22 @@ class Training:
         """Return adversarial images against the bare classifier, made once and kept in the cache directory."""
         return self._sets.of(self.data[split], split, attack, eps)
 
-    def attacked(self, model: nn.Module, attack: str, eps: float, x: Tensor, y: Tensor) -> Tensor:
-        """Return a registered attack's images against a model in training, which runs in training's precision."""
+    @property
+    def num_epochs(self) -> int:
+        """How many epochs the training has in all."""
+        return self.settings.epochs
+
+    def attacked(
+        self, model: nn.Module, attack: str, eps: float, x: Tensor, y: Tensor, *, judging: int | None = None
+    ) -> Tensor:
+        """Return a registered attack's images against a model in training; ``UserError`` for one that does nothing."""
+        made: Attack = ATTACKS.create(attack)
+        made.check(eps)
+        if judging is not None:
+            return guard.run(made, model, x, y, [eps], [keyed_seed("judge", judging)])[0]
         key = keyed_seed("adversary", self.settings.seed, self._epoch, self._attacks)
         self._attacks += 1
-        return guard.run(ATTACKS.create(attack), InPrecision(model, self.autocast), x, y, [eps], [key])[0]
+        return guard.run(made, InPrecision(model, self.autocast), x, y, [eps], [key])[0]
 
     def trained(self, defense: str) -> Defense:
         """Return a registered defense with its weights, frozen, in eval mode."""

@@ -10,11 +10,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
-from purification_bench.attacks import guard
 from purification_bench.benchmark.assets.classifiers import Classifier, Recipe
 from purification_bench.benchmark.assets.data import Images
-from purification_bench.benchmark.registries import ATTACKS
-from purification_bench.benchmark.seeds import keyed_seed
 from purification_bench.benchmark.train.augmentation import shifted
 from purification_bench.benchmark.train.context import Training
 from purification_bench.benchmark.train.pruning import Pruning
@@ -86,7 +83,7 @@ class _Adversary:
         judged = Images(held_out.x[:JUDGED_IMAGES], held_out.y[:JUDGED_IMAGES])
         for start in range(0, len(judged.y), 250):
             x, y = (part[start : start + 250].to(self.training.device) for part in judged)
-            (x_adv,) = guard.run(ATTACKS.create(JUDGE), self.classifier, x, y, [eps], [keyed_seed("judge", start)])
+            x_adv = self.training.attacked(self.classifier, JUDGE, eps, x, y, judging=start)
             with torch.no_grad():
                 right += int((self.classifier.eval()(x_adv).argmax(dim=1) == y).sum())
         return right / len(judged.y)

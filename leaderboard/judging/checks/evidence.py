@@ -92,6 +92,11 @@ def probed(row: Row) -> list[Result]:
     return [result for result in (row.clean, *row.cells.values()) if result is not None and result.ok]
 
 
+def rejects(row: Row) -> bool:
+    """Say whether a defense refuses images: what an attack leaves then says as much of its detector as of itself."""
+    return any("rejected_share" in result.probes for result in probed(row))
+
+
 def smallest_margin(row: Row) -> float:
     """Return the least margin between two attacks that can show on as few images as the row's attackers had."""
     fewest = min((row.cells[column].n for column in seeing(row)), default=1)

@@ -26,6 +26,9 @@ class Finding:
 Check = Callable[[Board, Row], Finding]
 
 
+REFUSES = "its detector rejects images, which count as wrong: attacks cannot be held against each other"
+
+
 Sentence = tuple[str, bool]
 """What a check looked at, with its numbers, and whether that is a complaint."""
 QUOTED = 2

@@ -65,7 +65,8 @@ def _costs(result: Result, timed: Mapping[str, Any]) -> list[Value]:
 
 def hours(row: Row) -> Number | Missing:
     """Return what the attacks on a row and their verdicts took: hours of one CPU core, or of one GPU."""
-    spent = [_core_seconds(result) for result in (row.clean, *row.cells.values()) if result is not None]
+    others = (result for results in row.also.values() for result in results)
+    spent = [_core_seconds(result) for result in (row.clean, *row.cells.values(), *others) if result is not None]
     return Number(sum(spent) / 3600, "h") if spent else Missing()
 
 
