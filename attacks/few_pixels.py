@@ -33,7 +33,6 @@ class JSMA(Attack):
     """
 
     norm = "l0"
-    iterates = True
 
     def __init__(self, *, bound: int = 78) -> None:
         at_least_one(bound=bound)

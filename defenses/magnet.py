@@ -29,8 +29,8 @@ class MagNet(Defense):
     The first auto-encoder halves the image between its convolutions, and is also the reformer, through which images go
     to the classifier. The second has no bottleneck. An image is rejected where the first leaves a mean square error, or
     the second a mean absolute error, above its threshold: that which so few clean validation images exceed. Their
-    penalty on activations, of weight 1e-9, is left out. They count an attacked image that is rejected as a success;
-    here it is wrong, as every rejected image is.
+    penalty on activations, of weight 1e-9, is left out. The authors count an attacked image that is rejected as
+    well defended; here it is wrong, as every rejected image is.
 
     Parameters
     ----------

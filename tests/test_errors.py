@@ -248,7 +248,7 @@ def test_the_other_commands_too(words, message, bench):
     [
         (("--eps", "8"), "eps 8 is more than the whole box: pixels lie in [0, 1]. Is 8/255 meant?"),
         (("--eps", "0"), "eps 0 changes nothing: accuracy there is the clean one"),
-        (("--threat", "latent"), "nothing is attacked: no defense here is one that latent fits"),
+        (("--threat", "latent"), "nothing is attacked: no defense and no attack here are what latent fits"),
     ],
 )
 def test_what_is_odd_is_done_and_said(words, warning, bench, tmp_path):

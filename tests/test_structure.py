@@ -48,7 +48,7 @@ def test_only_the_catalogs_of_attacks_know_torchattacks():
         for file in (ROOT / package).rglob("*.py")
         if "torchattacks" in imports_of(file)
     }
-    assert knowing == {"attacks/inner.py", "attacks/signed_steps.py"}
+    assert knowing == {"attacks/few_pixels.py", "attacks/inner.py", "attacks/signed_steps.py"}
 
 
 def test_the_public_names_are_the_same_for_python_and_for_type_checkers():

@@ -74,7 +74,7 @@ def _not_run(config: RunConfig, cells: Iterable[Cell]) -> Iterator[str]:
     """Say where nothing is attacked, or which attack with a threat of its own nobody runs."""
     run = {cell.attack.attack.label for cell in cells if isinstance(cell, AccuracyCell) and cell.attack is not None}
     if not run:
-        yield f"nothing is attacked: no defense here is one that {' or '.join(config.threats)} fits"
+        yield f"nothing is attacked: no defense and no attack here are what {' or '.join(config.threats)} fits"
         return
     for attack in map(of_attack, config.attacks):
         giving = [word for word, each in THREATS.items() if attack.needs in each.gives]

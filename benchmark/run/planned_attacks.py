@@ -58,7 +58,7 @@ class AttackPlanner:
         substitute, substitute_identity = self._substitute if kind.gradient == "substitute" else (None, None)
         for attack in attacks:
             self._check_box(attack)
-            if attack.needs not in kind.gives or (not kind.sees_purifier and not attack.transfers):
+            if not _may_run(attack, kind):
                 continue
             samples = self._samples(defense, kind, attack)
             batch = max(1, setting.batch_size // samples)  # copies and images together fill the batch
@@ -82,6 +82,9 @@ class AttackPlanner:
             if kind.gradient == "true" and defense.spec.name not in self._references:
                 self._warn(f"{defense.spec.label} is judged without {kind.word}: {LACKS[lacking]}")
             return False
+        for attack in attacks:
+            if attack.needs in kind.gives and not _may_run(attack, kind):
+                self._warn(f"{attack.spec.label} does not run under {kind.word}: it leaves unbroken images clean")
         if not any(attack.needs in kind.gives for attack in attacks):
             wanted = " or ".join(sorted(kind.gives))
             mend = f"name one in an [[override]] of {kind.word}"
@@ -169,3 +172,8 @@ def _unusual(eps: float) -> str | None:
     if eps > 1:
         return f"eps {eps:g} is more than the whole box: pixels lie in [0, 1]. Is {eps:g}/255 meant?"
     return "eps 0 changes nothing: accuracy there is the clean one" if eps == 0 else None
+
+
+def _may_run(attack: AttackFacts, kind: Threat) -> bool:
+    """Say whether a threat gives an attack what it needs, and what it finds means something to what is judged."""
+    return attack.needs in kind.gives and (kind.sees_purifier or attack.transfers)

@@ -13,9 +13,9 @@ from purification_bench.leaderboard.showing.values import Share, Value, known, t
 
 NOTE = (
     "Some defenses refuse images that look attacked. A rejected image is not right, attacked or clean: all other "
-    "figures count it as wrong. Here is how many were rejected, so that wrong answers can be told from refusals. "
-    "Attackers see the purifier and the classifier, not the detector; noise, too, breaks such a row by being refused, "
-    "so the audit does not hold its attacks against each other."
+    "figures count it as wrong. Here is how many were rejected; what is neither rejected nor right was answered wrong. "
+    "Attackers see the purifier and the classifier, not the detector. Even noise may be refused, which counts as "
+    "broken, so the audit does not compare the attacks on such a row with each other."
 )
 
 
