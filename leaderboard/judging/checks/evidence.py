@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from purification_bench.leaderboard.judging.aggregate import accuracy
-from purification_bench.leaderboard.judging.boards import Column, Row
+from purification_bench.leaderboard.judging.boards import Board, Column, Row
+from purification_bench.leaderboard.judging.checks.finding import REFUSES, Check, Finding
 from purification_bench.leaderboard.judging.statistics import Means, compare
 from purification_bench.leaderboard.results.result import Result
 
@@ -95,6 +98,17 @@ def probed(row: Row) -> list[Result]:
 def rejects(row: Row) -> bool:
     """Say whether a defense refuses images: what an attack leaves then says as much of its detector as of itself."""
     return any("rejected_share" in result.probes for result in probed(row))
+
+
+def unless_it_rejects(check: Check) -> Check:
+    """Return a check that does not run on rows whose attacks cannot be compared."""
+
+    @functools.wraps(check)
+    def asked(board: Board, row: Row) -> Finding:
+        found = check(board, row)
+        return replace(found, state="not run", evidence=REFUSES) if rejects(row) else found
+
+    return asked
 
 
 def smallest_margin(row: Row) -> float:

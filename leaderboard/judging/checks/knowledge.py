@@ -16,11 +16,13 @@ from purification_bench.leaderboard.judging.checks.evidence import (
     seeing,
     share,
     strongest,
+    unless_it_rejects,
 )
 from purification_bench.leaderboard.judging.checks.finding import Finding, Sentence, conclude
 from purification_bench.leaderboard.results.sizes import in_words
 
 
+@unless_it_rejects
 def seeing_helps(board: Board, row: Row) -> Finding:
     """Expect the best attack that sees the purifier not to be beaten by those that do not, or by noise."""
     said: list[Sentence] = []
@@ -37,6 +39,7 @@ def seeing_helps(board: Board, row: Row) -> Finding:
     return conclude("seeing the purifier helps", said, "no size was attacked by who sees the purifier and who does not")
 
 
+@unless_it_rejects
 def each_gradient_helps(board: Board, row: Row) -> Finding:
     """Expect every required threat to break what an attacker breaks who does not know the purifier; informs.
 
@@ -59,6 +62,7 @@ def each_gradient_helps(board: Board, row: Row) -> Finding:
     return conclude("each gradient helps", said, "no size was attacked along a gradient and gray-box", gates=False)
 
 
+@unless_it_rejects
 def gradients_beat_queries(board: Board, row: Row) -> Finding:
     """Expect gradients to find what queries of the same model find."""
     said: list[Sentence] = []
@@ -77,6 +81,7 @@ def _without_gradient(row: Row) -> list[Column]:
     return [c for c in attacked(row) if c.threat.sees_purifier and c.threat.judges and c.threat.gradient == "none"]
 
 
+@unless_it_rejects
 def noise_hides_nothing(board: Board, row: Row) -> Finding:
     """Expect the attack to find as much with the randomness free as with it frozen; informs."""
     free = [column for column in attacked(row) if column.threat.gradient == "true"]

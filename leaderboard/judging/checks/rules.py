@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import replace
-
-from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.checks.cheats import (
     draws_from_torch,
     knows_no_judged_image,
@@ -18,8 +14,7 @@ from purification_bench.leaderboard.judging.checks.contract import (
     two_passes_agree,
 )
 from purification_bench.leaderboard.judging.checks.control import attacks_work_at_all
-from purification_bench.leaderboard.judging.checks.evidence import rejects
-from purification_bench.leaderboard.judging.checks.finding import REFUSES, Check, Finding
+from purification_bench.leaderboard.judging.checks.finding import Check
 from purification_bench.leaderboard.judging.checks.gradients import (
     gradient_auditable,
     gradients_exist,
@@ -39,22 +34,10 @@ from purification_bench.leaderboard.judging.checks.steps import (
     the_whole_box_breaks_it,
 )
 
-
-def unless_it_rejects(check: Check) -> Check:
-    """Return a check that does not run on rows whose attacks cannot be compared."""
-
-    @functools.wraps(check)
-    def asked(board: Board, row: Row) -> Finding:
-        found = check(board, row)
-        return replace(found, state="not run", evidence=REFUSES) if rejects(row) else found
-
-    return asked
-
-
 RULES: tuple[Check, ...] = (
     *(attacks_work_at_all, two_passes_agree, keeps_its_contract, knows_no_judged_image, remembers_nothing),
     *(draws_from_torch, modes_agree, gradient_auditable, attacks_run),
-    *(gradients_exist, objective_improves, planted_examples_are_found, unless_it_rejects(iterative_beats_single_step)),
-    *(more_steps_change_little, unless_it_rejects(success_grows_with_eps), the_whole_box_breaks_it),
-    *map(unless_it_rejects, (seeing_helps, each_gradient_helps, gradients_beat_queries, noise_hides_nothing)),
+    *(gradients_exist, objective_improves, planted_examples_are_found, iterative_beats_single_step),
+    *(more_steps_change_little, success_grows_with_eps, the_whole_box_breaks_it, seeing_helps, each_gradient_helps),
+    *(gradients_beat_queries, noise_hides_nothing),
 )

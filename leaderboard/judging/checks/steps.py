@@ -16,6 +16,7 @@ from purification_bench.leaderboard.judging.checks.evidence import (
     seeing,
     share,
     strongest,
+    unless_it_rejects,
 )
 from purification_bench.leaderboard.judging.checks.finding import Finding, conclude
 from purification_bench.leaderboard.results.sizes import in_words
@@ -24,6 +25,7 @@ FALL = 0.02
 """By so much may attacks of twice the steps lower the worst case of a row that has converged."""
 
 
+@unless_it_rejects
 def iterative_beats_single_step(board: Board, row: Row) -> Finding:
     """Expect many steps to find at least what one step finds, with the same gradient."""
     single = [column for column in seeing(row) if column.traits.single_step]
@@ -81,6 +83,7 @@ def _steps(row: Row, column: Column) -> int:
     return steps * restarts if isinstance(steps, int) and isinstance(restarts, int) else 0
 
 
+@unless_it_rejects
 def success_grows_with_eps(board: Board, row: Row) -> Finding:
     """Expect an attack of many steps to find in a larger ball what it finds in the smaller one."""
     pairs = [
