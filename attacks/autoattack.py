@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from purification_bench.attacks.base import Attack
-from purification_bench.attacks.expectation import Tied, copies, is_random
+from purification_bench.attacks.expectation import copies, first_copy, is_random
 from purification_bench.attacks.queried import Averaged
 from purification_bench.attacks.registry import register_attack
 from purification_bench.attacks.tries import most_wrong
@@ -50,9 +50,7 @@ class AutoAttack(Attack):
 
         logging.getLogger("auto-attack").setLevel(logging.ERROR)
         samples = copies(model)
-        whole = model.model if isinstance(model, Tied) else model
-        n = len(x) // samples
-        x, y = x[:n], y[:n]
+        whole, x, y = first_copy(model, x, y)
         random = samples > 1 or is_random(whole)
         seed, version = int(torch.randint(2**31, ())), "rand" if random else "standard"
         ensemble = Reference(whole, norm="Linf", eps=eps, seed=seed, device=x.device, version=version)
@@ -63,7 +61,7 @@ class AutoAttack(Attack):
         with torch.no_grad():
             targets = min(TARGETS, whole(x[:1]).shape[1] - 1)
         ensemble.apgd_targeted.n_target_classes = ensemble.fab.n_target_classes = targets
-        found: Tensor = ensemble.run_standard_evaluation(x, y, batch_size=n)[0]
+        found: Tensor = ensemble.run_standard_evaluation(x, y, batch_size=len(x))[0]
         return found
 
 

@@ -68,6 +68,12 @@ def mean_over_copies(values: Tensor, model: nn.Module) -> Tensor:
     return torch.cat([mean] * samples)
 
 
+def first_copy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[nn.Module, Tensor, Tensor]:
+    """Return the model without the expectation, and images and labels once: for attacks that average by themselves."""
+    n = len(x) // copies(model)
+    return (model.model if isinstance(model, Tied) else model), x[:n], y[:n]
+
+
 def copies(model: nn.Module) -> int:
     """Return how many copies of each image ``model`` takes."""
     return model.samples if isinstance(model, Tied) else 1

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from purification_bench.attacks.base import Attack
-from purification_bench.attacks.expectation import Tied, copies
+from purification_bench.attacks.expectation import first_copy
 from purification_bench.attacks.registry import register_attack
 from purification_bench.defenses.errors import UserError, at_least_one
 
@@ -45,7 +45,7 @@ class JSMA(Attack):
         """Search image by image, until the target is reached or the pixels are spent."""
         import torchattacks
 
-        whole, x, y = _first_copy(model, x, y)
+        whole, x, y = first_copy(model, x, y)
         with torch.no_grad():
             targets = whole(x).scatter(1, y[:, None], -torch.inf).argmax(dim=1)
         attack = torchattacks.JSMA(whole, gamma=(eps - 1) / x[0].numel())  # it rounds up to pairs
@@ -85,12 +85,6 @@ class OnePixel(Attack):
         with _numpy_seeded(int(torch.randint(2**31, ()))):
             found: Tensor = attack(x, y)
         return found.clamp(0, 1)
-
-
-def _first_copy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[nn.Module, Tensor, Tensor]:
-    """Return the model with the images and labels once, where they stand there in copies for an expectation."""
-    n = len(x) // copies(model)
-    return (model.model if isinstance(model, Tied) else model), x[:n], y[:n]
 
 
 @contextlib.contextmanager

@@ -100,11 +100,15 @@ class CAE(Defense):
                 x_adv = seen(i).to(context.device)
                 with context.autocast():
                     purified = self.purify(x_adv)
-                loss = F.mse_loss(purified.float(), x[i].to(context.device))
+                loss = self.loss(purified.float(), x[i].to(context.device), len(x))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
             self._validate(context)
+
+    def loss(self, purified: Tensor, x: Tensor, total: int) -> Tensor:
+        """Return what a step descends, of a batch; ``total`` images are trained on."""
+        return F.mse_loss(purified, x)
 
     def _validate(self, context: FitContext) -> None:
         self.eval()

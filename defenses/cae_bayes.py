@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -10,14 +11,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from purification_bench.defenses.cae import CAE, SIDE, resize
-from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import positive
 from purification_bench.defenses.registry import register_defense
-from purification_bench.defenses.validation import score
 
 FIRST_DEVIATION = 0.01
 """Of every weight, when training begins."""
-RATE = 1e-3
 
 
 @register_defense("cae_bayes")
@@ -55,8 +53,8 @@ class BayesianCAE(CAE):
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the auto-encoder, whose weights are the means, and a deviation beside each."""
         super().build(shape, num_classes)
-        start = torch.tensor(FIRST_DEVIATION).expm1().log()
-        self.spread = nn.ModuleDict({part: _Spread(network, start) for part, network in self._parts()})
+        start = math.log(math.expm1(FIRST_DEVIATION))
+        self.spread = nn.ModuleDict({part: _spread(network, start) for part, network in self._parts()})
 
     def purify(self, x: Tensor) -> Tensor:
         """Draw the weights, encode, decode."""
@@ -86,33 +84,12 @@ class BayesianCAE(CAE):
             for (name, mean), deviation in zip(network.named_parameters(), self._deviations(part), strict=True)
         }
 
-    def fit(self, context: FitContext) -> None:
-        """Descend the square error of x_adv's reconstruction from the clean x, and the weights' divergence.
-
-        An epoch counts the divergence once. The epoch kept is the one whose purified validation images the classifier
-        gets right most often.
-        """
-        x, x_adv = context.images("train"), context.adversarial(self.against, self.eps, "train")
-        held_out = context.adversarial(self.against, self.eps, "validation")
-        optimizer = torch.optim.Adam(self.parameters(), lr=RATE)
-        for _ in context.epochs(model=self, optimizer=optimizer):
-            self.train()
-            for i in context.batches():
-                with context.autocast():
-                    purified = self.purify(x_adv[i].to(context.device))
-                squared = (purified.float() - x[i].to(context.device)).square().sum() / len(i)
-                loss = squared / (2 * self.variance) + self.divergence() / len(x)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-            self.eval()
-            with context.as_stored(self):
-                accuracy, mse = score(self, context, held_out)
-            context.report(accuracy, accuracy=accuracy, mse=mse)
+    def loss(self, purified: Tensor, x: Tensor, total: int) -> Tensor:
+        """Return an image's square error and its share of the divergence, which an epoch counts once."""
+        squared = (purified - x).square().sum() / len(x)
+        return squared / (2 * self.variance) + self.divergence() / total
 
 
-class _Spread(nn.ParameterList):
-    """What softplus makes the standard deviations of a network's weights of."""
-
-    def __init__(self, network: nn.Module, start: Tensor) -> None:
-        super().__init__(nn.Parameter(torch.full_like(weight, float(start))) for weight in network.parameters())
+def _spread(network: nn.Module, start: float) -> nn.ParameterList:
+    """Return what softplus makes the standard deviations of a network's weights of."""
+    return nn.ParameterList(nn.Parameter(torch.full_like(weight, start)) for weight in network.parameters())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,19 +52,16 @@ class DDPM(Defense):
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the network."""
-        # An eighth faster on the CPU.
-        self.unet = UNet(shape, self.width).to(memory_format=torch.channels_last)
+        self.unet = UNet(shape, self.width)
 
     def purify(self, x: Tensor) -> Tensor:
         """Add noise, then take it away step by step."""
         t = torch.full((len(x),), self.t, device=x.device)
         images = diffusion.noised(2 * x - 1, t, torch.randn_like(x))
+        step_back = partial(diffusion.step_back, self.unet)
         for start, end in diffusion.times(self.t, self.steps):
-            images = stepwise.take(self._step_back, images, start, end, torch.randn_like(x))
+            images = stepwise.take(step_back, images, start, end, torch.randn_like(x))
         return (images + 1) / 2
-
-    def _step_back(self, images: Tensor, start: int, end: int, noise: Tensor) -> Tensor:
-        return diffusion.step_back(self.unet, images, start, end, noise)
 
     def fit(self, context: FitContext) -> None:
         """Train the network to tell the noise in images at random times: the mean square error (Ho et al. 2020)."""

@@ -53,8 +53,7 @@ class FlowPure(Defense):
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the network."""
-        # An eighth faster on the CPU.
-        self.unet = UNet(shape, self.width).to(memory_format=torch.channels_last)
+        self.unet = UNet(shape, self.width)
 
     def purify(self, x: Tensor) -> Tensor:
         """Add what noise is left at ``start``, then follow the flow."""

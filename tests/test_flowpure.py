@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from chains import gradients
 from make_training import make_training
 
 from purification_bench.benchmark.registries import DEFENSES
-from purification_bench.defenses import averaged, stepwise
+from purification_bench.defenses import averaged
 
 
 def make(shape=(1, 28, 28), **options):
@@ -44,16 +45,8 @@ def test_a_flow_that_knows_the_noise_gives_the_image_back(mnist, monkeypatch):
 
 
 def test_the_gradient_is_that_of_plain_autograd(mnist, monkeypatch):
-    defense, x = make(steps=3), mnist[0].x[:4]
-
-    def gradient():
-        leaf = x.clone().requires_grad_()
-        torch.manual_seed(1)
-        return torch.autograd.grad(defense.purify(leaf).square().sum(), leaf)[0]
-
-    checkpointed = gradient()
-    monkeypatch.setattr(stepwise, "checkpoint", lambda function, *args, **_: function(*args))
-    assert torch.allclose(checkpointed, gradient(), atol=1e-5)
+    checkpointed, plain = gradients(make(steps=3), mnist[0].x[:4], monkeypatch)
+    assert torch.allclose(checkpointed, plain, atol=1e-5)
     assert float(checkpointed.abs().max()) > 1e-3
 
 

@@ -65,9 +65,8 @@ def defended(
     device: str = "auto",
     zoo: str | Path | None = None,
 ) -> DefendedClassifier:
-    """Return a classifier behind a purifier, as one module that any attack library can attack.
+    """Return a classifier behind a purifier (without a detector) as one module that any attack library can attack.
 
-    A defense that rejects images purifies here, and no more: whoever attacks the module does not meet its detector.
     Raises ``UserError`` for what there is not, and for the true gradient of a defense without one.
 
     Parameters

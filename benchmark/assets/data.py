@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from purification_bench.benchmark.paths import cache_dir
 from purification_bench.defenses.context import Split
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import Spec
@@ -87,6 +89,12 @@ class ImageDataset(ABC):
         held_out = round(VALIDATION_SHARE * len(order))
         chosen = order[-held_out:] if split == "validation" else order[:-held_out][:limit]
         return Images(images.x[chosen], images.y[chosen])
+
+
+def data_folders(data_dir: Path | None) -> list[Path]:
+    """Return where data is looked for: in ``data_dir`` or ``BENCH_DATA``; last in the cache, where downloads go."""
+    given = data_dir or os.environ.get("BENCH_DATA")
+    return [*([Path(given)] if given else []), cache_dir() / "data"]
 
 
 def stratified_order(y: Tensor, key: str) -> Tensor:

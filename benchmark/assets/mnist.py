@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from purification_bench.benchmark.assets.data import EvaluationSplit, ImageDataset, Images
-from purification_bench.benchmark.paths import SPLITS, cache_dir
+from purification_bench.benchmark.assets.data import EvaluationSplit, ImageDataset, Images, data_folders
+from purification_bench.benchmark.paths import SPLITS
 from purification_bench.benchmark.registries import register_dataset
 from purification_bench.defenses.errors import UserError, positive
 
@@ -71,9 +70,8 @@ class _IdxDataset(ImageDataset):
         return content
 
     def _find(self, file: str, data_dir: Path | None) -> Path:
-        given = data_dir or (Path(os.environ["BENCH_DATA"]) if os.environ.get("BENCH_DATA") else None)
-        cached = cache_dir() / "data"
-        folders = [root / self.folder / "raw" for root in (given, cached) if root is not None]
+        *_, cached = roots = data_folders(data_dir)
+        folders = [root / self.folder / "raw" for root in roots]
         folders.insert(len(folders) - 1, SPLITS / self.spec.name)
         for folder in folders:
             for candidate in (folder / file, folder / f"{file}.gz"):

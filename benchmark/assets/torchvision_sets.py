@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from purification_bench.benchmark.assets.data import VALIDATION_SHARE, EvaluationSplit, ImageDataset, Images
-from purification_bench.benchmark.paths import cache_dir
+from purification_bench.benchmark.assets.data import (
+    VALIDATION_SHARE,
+    EvaluationSplit,
+    ImageDataset,
+    Images,
+    data_folders,
+)
 from purification_bench.benchmark.registries import register_dataset
 from purification_bench.defenses.errors import UserError
 
@@ -64,14 +68,16 @@ class _TorchvisionSet(ImageDataset):
     def read(self, root: Path, part: str) -> tuple[NDArray[np.uint8], Any]:
         """Return pixels ``(N, C, H, W)`` and labels ``(N,)`` of files that are there."""
 
-    @abstractmethod
-    def made(self, root: Path, part: str, *, download: bool) -> Any:
+    def options(self, part: str) -> Mapping[str, Any]:
+        """Return what torchvision's class takes for a part."""
+        return {"train": part == "train"}
+
+    def made(self, root: Path, part: str, *, download: bool = False) -> Any:
         """Return torchvision's object."""
+        return self._class()(str(root), download=download, **self.options(part))
 
     def _root(self, part: str, data_dir: Path | None) -> Path:
-        given = data_dir or (Path(os.environ["BENCH_DATA"]) if os.environ.get("BENCH_DATA") else None)
-        cached = cache_dir() / "data"
-        roots = [root for root in (given, cached) if root is not None]
+        *_, cached = roots = data_folders(data_dir)
         for root in roots:
             if any((root / file).exists() for file in self.files(part)):
                 return root
@@ -122,12 +128,8 @@ class CIFAR10(_TorchvisionSet):
 
     def read(self, root: Path, part: str) -> tuple[NDArray[np.uint8], Any]:
         """Return the images as torchvision unpickles them."""
-        made = self.made(root, part, download=False)
+        made = self.made(root, part)
         return made.data.transpose(0, 3, 1, 2), made.targets
-
-    def made(self, root: Path, part: str, *, download: bool) -> Any:
-        """Return torchvision's object."""
-        return self._class()(str(root), train=part == "train", download=download)
 
 
 @register_dataset("svhn")
@@ -148,12 +150,12 @@ class SVHN(_TorchvisionSet):
 
     def read(self, root: Path, part: str) -> tuple[NDArray[np.uint8], Any]:
         """Return the images as they lie in Matlab's file."""
-        made = self.made(root, part, download=False)
+        made = self.made(root, part)
         return made.data, made.labels
 
-    def made(self, root: Path, part: str, *, download: bool) -> Any:
-        """Return torchvision's object."""
-        return self._class()(str(root), split=part, download=download)
+    def options(self, part: str) -> Mapping[str, Any]:
+        """Return the name of the part."""
+        return {"split": part}
 
 
 class _Grey(_TorchvisionSet):
@@ -165,7 +167,7 @@ class _Grey(_TorchvisionSet):
 
     def read(self, root: Path, part: str) -> tuple[NDArray[np.uint8], Any]:
         """Return the images of the IDX files."""
-        made = self.made(root, part, download=False)
+        made = self.made(root, part)
         return made.data[:, None].numpy(), made.targets.numpy()
 
 
@@ -182,10 +184,6 @@ class KMNIST(_Grey):
         prefixes = ("train", "t10k") if part == "train" else ("t10k", "train")
         kinds = ("images-idx3", "labels-idx1")
         return {f"KMNIST/raw/{prefix}-{kind}-ubyte": None for prefix in prefixes for kind in kinds}
-
-    def made(self, root: Path, part: str, *, download: bool) -> Any:
-        """Return torchvision's object."""
-        return self._class()(str(root), train=part == "train", download=download)
 
 
 @register_dataset("emnist")
@@ -205,6 +203,6 @@ class EMNIST(_Grey):
         pixels, labels = super().read(root, part)
         return pixels.transpose(0, 1, 3, 2), labels
 
-    def made(self, root: Path, part: str, *, download: bool) -> Any:
-        """Return torchvision's object."""
-        return self._class()(str(root), split="balanced", train=part == "train", download=download)
+    def options(self, part: str) -> Mapping[str, Any]:
+        """Return the balanced classes' part."""
+        return {"split": "balanced", **super().options(part)}

@@ -149,11 +149,15 @@ def worth(board: Board) -> Table | None:
     headings = [*words("defense"), *figures("clean", f"claimed {at}", f"robust {at}", "gap", "area", "margin", "n")]
     headings += [*figures("hours"), *words("attackers")]
     rows = [_worth(board, row) for _, row in ranked(board)]
+    return Table("What each row is worth", headings, rows, _worth_note(board))
+
+
+def _worth_note(board: Board) -> Text:
     others = ", ".join(threat.word for threat in threats.beyond_baseline(board))
     sizes = {eps for row in board.rows.values() for eps in board.adaptive_sizes(row) if eps <= board.mark}
     tried = written(listing(Size(eps) for eps in sorted({0.0, *sizes})))
     claimed = ", ".join(column.attack for column in board.candidates(board.mark))
-    note = text(
+    return text(
         Term("Claimed"),
         ": ",
         Name("robust_accuracy"),
@@ -176,7 +180,6 @@ def worth(board: Board) -> Table | None:
         Name("bench list presets"),
         "), with how many are of each among the attacks of many steps, at the mark, that robust cannot be without.",
     )
-    return Table("What each row is worth", headings, rows, note)
 
 
 def _worth(board: Board, row: Row) -> list[Value]:
