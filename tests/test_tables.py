@@ -191,6 +191,11 @@ def test_what_a_short_name_means_is_its_label_and_never_another():
         assert names.meant(short, labels) == names.meant(label, labels) == label
     assert names.meant("puvae", labels) == "puvae[c=1]"
     assert names.meant("jpeg", labels) is None
+    assert (
+        names.meant("puvae[noise=0]", ["puvae[hidden=512,noise=0.0]", "cae[noise=0.0]"])
+        == "puvae[hidden=512,noise=0.0]"
+    )
+    assert names.meant("cae[b=2]", ["cae[a=1,b=2]", "cae[a=2,b=2]"]) is None
     assert names.meant("cae[b=2,a=1]", labels) == "cae[a=1,b=2]"
 
 

@@ -40,14 +40,14 @@ def row_name(board: Board, row: Row) -> Name:
 
 
 def meant(text: str, labels: Sequence[str]) -> str | None:
-    """Return the label that somebody means who writes it, its short name, or its options in another order.
+    """Return the label that somebody means who writes it, its short name, or some of its options, in any order.
 
     None where there is none, or more than one.
     """
     short = shortened(labels)
     asked = _parts(text)
     fitting = [label for label in labels if asked in (_parts(label), _parts(short[label]))]
-    named = fitting or [label for label in labels if label.partition("[")[0] == text]
+    named = fitting or [label for label in labels if asked <= _parts(label)]
     return named[0] if len(named) == 1 else None
 
 
