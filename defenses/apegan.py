@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from purification_bench.defenses.adversaries import descend
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import UserError, not_negative
@@ -79,12 +80,12 @@ class APEGAN(Defense):
                 with context.autocast():
                     fake = self.purify(attacked).detach()
                     loss = _cross_entropy(judge(clean), 1.0) + _cross_entropy(judge(fake), 0.0)
-                _descend(loss, its)
+                descend(loss, its)
                 for _ in range(GENERATOR_STEPS):
                     with context.autocast():
                         fake = self.purify(attacked)
                         fooling = _cross_entropy(judge(fake), 1.0)
-                    _descend(REBUILDING * F.mse_loss(fake.float(), clean) + FOOLING * fooling, own)
+                    descend(REBUILDING * F.mse_loss(fake.float(), clean) + FOOLING * fooling, own)
             self.eval()
             with context.as_stored(self):
                 accuracy, mse = score(self, context, held_out)
@@ -105,9 +106,3 @@ def discriminator(shape: tuple[int, int, int]) -> nn.Sequential:
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, label, dtype=torch.float32))
-
-
-def _descend(loss: Tensor, optimizer: Adam) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()

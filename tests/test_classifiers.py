@@ -100,6 +100,24 @@ def test_batch_norm_trains_in_bfloat16(tmp_path):
         assert not torch.equal(model.state_dict()[name], first[name]), name
 
 
+def test_a_student_learns_what_its_teacher_answers_hot(tmp_path):
+    """One step of a batch, against the cross-entropy of the softened answers written out."""
+    torch.manual_seed(0)
+    teacher, student = (
+        CLASSIFIERS.create(f"{name}[temperature=5]", (1, 12, 12), 3) for name in ("model_a_hot", "model_a_distilled")
+    )
+    assert student.teacher == "model_a_hot[temperature=5]"
+    data = Images(torch.rand(8, 1, 12, 12), torch.arange(8) % 3)
+    seen, step = [], student.forward
+    student.forward = lambda x: seen.append((x, step(x))) or seen[-1][1]
+    training = Training(tmp_path, {"train": data, "validation": data}, Settings(1, 8), torch.device("cpu"))
+    fit_classifier(student, training, teacher.eval())
+    x, logits = seen[0]
+    wanted = (teacher(x) / 5).softmax(dim=1)
+    expected = -(wanted * (logits / 5).log_softmax(dim=1)).sum(dim=1).mean()
+    assert training.progress.history[0]["loss"] == pytest.approx(float(expected), rel=1e-5)
+
+
 def sparsity(model) -> float:
     weights = torch.cat([m.weight.flatten() for m in model.modules() if isinstance(m, nn.Conv2d)])
     return float((weights == 0).float().mean())

@@ -34,7 +34,7 @@ def test_it_is_imported_and_runs_beside_folders_of_the_same_names(crowded, path)
         return run.stdout
 
     assert said(sys.executable, "-c", code) == "register register\n"
-    assert said(BENCH, "list", "defenses").startswith("apegan")
+    assert said(BENCH, "list", "defenses").startswith("abs")
     words = ("--defenses", "none", "--attacks", "noise", "--threat", "graybox", "-n", "8", "--no-latency")
     assert "cells computed" in said(BENCH, "run", *words)
 

@@ -39,6 +39,10 @@ class Classifier(nn.Module):
     """It needs weights; a classifier that says False is used as it is constructed."""
     adversarial_eps: float = 0.0
     """The Linf size of the attack that training meets; 0: training is on clean images."""
+    temperature: float = 1.0
+    """Training divides the logits by this; in use they are as they are."""
+    teacher: str = ""
+    """The classifier, with its options, whose answers training gives in place of labels; empty: the labels."""
     version: ClassVar[str] = "1"
     spec: Spec
 

@@ -23,8 +23,8 @@ JUDGE = "pgd[steps=20]"
 JUDGED_IMAGES = 1000
 
 
-def fit_classifier(classifier: Classifier, training: Training) -> None:
-    """Minimise cross-entropy.
+def fit_classifier(classifier: Classifier, training: Training, teacher: nn.Module | None = None) -> None:
+    """Minimise cross-entropy, of the labels or of a teacher's answers, at the classifier's temperature.
 
     The epoch kept has the best validation accuracy: under attack, if training is adversarial; among those that are
     pruned to the end, if it prunes.
@@ -34,7 +34,7 @@ def fit_classifier(classifier: Classifier, training: Training) -> None:
     optimizer, schedule = _optimizer(classifier, recipe, steps)
     adversary = _Adversary(classifier, training) if classifier.adversarial_eps else None
     pruning = Pruning(classifier, recipe.sparsity, settings.epochs)
-    fit = _Fit(classifier, training, optimizer, schedule, adversary, pruning)
+    fit = _Fit(classifier, training, optimizer, schedule, adversary, pruning, teacher)
     for epoch in training.epochs(model=classifier, optimizer=optimizer, schedule=schedule):
         pruning.begin(epoch)
         loss = fit.train_epoch(epoch)
@@ -99,6 +99,7 @@ class _Fit:
     schedule: LRScheduler
     adversary: _Adversary | None
     pruning: Pruning
+    teacher: nn.Module | None
 
     def train_epoch(self, epoch: int) -> float:
         """Take one step for each batch; return the mean loss."""
@@ -116,13 +117,21 @@ class _Fit:
         self.classifier.train()
         with self.training.autocast():
             logits = self.classifier(batch)
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = F.cross_entropy(logits.float() / self.classifier.temperature, self._wanted(batch, labels))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         self.schedule.step()
         self.pruning.apply()
         return loss.item()
+
+    @torch.no_grad()
+    def _wanted(self, batch: Tensor, labels: Tensor) -> Tensor:
+        """Return what the classifier is to answer: labels ``(N,)``, or a teacher's probabilities ``(N, K)``."""
+        if self.teacher is None:
+            return labels
+        probabilities: Tensor = (self.teacher(batch) / self.classifier.temperature).softmax(dim=1)
+        return probabilities
 
     def validate(self, loss: float) -> None:
         """Report the validation accuracy of the weights as they will be stored."""

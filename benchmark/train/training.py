@@ -15,7 +15,7 @@ from purification_bench.attacks import guard
 from purification_bench.benchmark.assets import zoo
 from purification_bench.benchmark.assets.classifiers import Classifier
 from purification_bench.benchmark.assets.data import ImageDataset, Images
-from purification_bench.benchmark.assets.loading import load_defense
+from purification_bench.benchmark.assets.loading import load_classifier, load_defense
 from purification_bench.benchmark.environment import versions
 from purification_bench.benchmark.facts import of_defense
 from purification_bench.benchmark.paths import cache_dir
@@ -65,10 +65,22 @@ def train_classifier(job: Job) -> zoo.Weights:
     classifier: Classifier = CLASSIFIERS.create(spec, dataset.shape, dataset.num_classes)
     classifier.initialise()
     identity += [classifier.version, asdict(classifier.recipe), CLASSIFIERS.source_digest(spec.name)]
+    teacher = _teacher(classifier, job)
+    if teacher:
+        identity.append(teacher[1])
     training = Training(job.folder(identity), data, job.settings, job.device)
     classifier.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fit_classifier(classifier, training)
+    fit_classifier(classifier, training, teacher[0] if teacher else None)
     return _keep(classifier, training, job, "classifier", None)
+
+
+def _teacher(classifier: Classifier, job: Job) -> tuple[Classifier, str] | None:
+    """Return whose answers a classifier learns, if anybody's, with the digest of its weights."""
+    if not classifier.teacher:
+        return None
+    spec = CLASSIFIERS.spec(classifier.teacher)
+    teacher, weights = load_classifier(spec, job.dataset, job.device, zoo.search_path(job.zoo))
+    return teacher, weights.sha256 if weights else ""
 
 
 def train_defense(job: Job, target: Target | None) -> zoo.Weights:
