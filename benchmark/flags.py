@@ -23,6 +23,7 @@ def build_parser() -> tuple[Parser, Commands]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_audit(commands)
+    _add_certify(commands)
     _add_reproduce(commands)
     _add_exchange(commands)
     _add_train(commands)
@@ -76,6 +77,29 @@ def _add_audit(commands: Commands) -> None:
     audit.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print the findings, or write them there")
     _add_dry_run(audit)
     _add_attacked(audit)
+
+
+def _add_certify(commands: Commands) -> None:
+    certify = commands.add_parser(
+        "certify",
+        help="say how far the vote of a defense that begins with Gaussian noise cannot be moved",
+        description="Randomised smoothing: count which class the draws of a defense see, and derive for each image the "
+        "L2 distance within which no attack moves the vote. The result folder's page shows it.",
+        allow_abbrev=False,
+    )
+    certify.add_recorded(
+        "--defenses", type=parsing.some, metavar="LIST", required=True, help="for example smooth,gaussian_noise"
+    )
+    certify.add_recorded("--dataset", type=parsing.some, metavar="LIST", help="one or several datasets")
+    certify.add_recorded("--classifier", type=parsing.some, metavar="LIST", help="one or several classifiers")
+    certify.add_recorded("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
+    certify.add_recorded("--samples", type=int, default=1000, metavar="N", help="draws counted (default: %(default)s)")
+    certify.add_recorded(
+        "--selection", type=int, default=100, metavar="N", help="draws that choose the class (default: %(default)s)"
+    )
+    certify.add_recorded("--seed", type=int, help="of the draws")
+    certify.add_argument("--out", type=parsing.path, default=DEFAULT_OUT, help="result folder (default: %(default)s)")
+    _add_where(certify)
 
 
 def _add_reproduce(commands: Commands) -> None:

@@ -45,6 +45,15 @@ class Defense(nn.Module):
     """Raise it when ``surrogate`` changes: results of the attacks that follow that are then computed anew."""
     spec: Spec
 
+    @property
+    def smoothing_sigma(self) -> float | None:
+        """Standard deviation, in pixel units, of the Gaussian noise that ``purify`` adds to an image before all else.
+
+        Where all that follows sees of x is that sum, ``bench certify`` can certify the vote of many draws (Cohen et
+        al. 2019). None: it adds no such noise.
+        """
+        return None
+
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make what depends on the images: called once, with ``(C, H, W)``, before weights are loaded or trained."""
 
@@ -143,6 +152,11 @@ def relaxes(cls: type[Defense]) -> bool:
 def detects(cls: type[Defense]) -> bool:
     """Say whether a defense class rejects images besides purifying them."""
     return cls.rejects is not Defense.rejects
+
+
+def smooths(cls: type[Defense]) -> bool:
+    """Say whether a defense class begins with Gaussian noise, and says how much."""
+    return cls.smoothing_sigma is not Defense.smoothing_sigma
 
 
 def sees_classifier(cls: type[Defense]) -> bool:

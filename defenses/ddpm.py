@@ -50,6 +50,11 @@ class DDPM(Defense):
             raise UserError(f"steps must be at most t, {t}, not {steps}")
         self.t, self.steps, self.width = t, steps, UNet.checked(width)
 
+    @property
+    def smoothing_sigma(self) -> float:
+        """The noise of time ``t``, beside an image that is not scaled down."""
+        return diffusion.sigma(self.t)
+
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the network."""
         self.unet = UNet(shape, self.width)

@@ -31,6 +31,16 @@ def kept(t: int) -> float:
     return float(_all_kept()[t])
 
 
+def sigma(t: int) -> float:
+    """Return the deviation of the noise at time ``t`` in pixel units, on images in [0, 1] that keep their size."""
+    return float(((1 - kept(t)) / kept(t)) ** 0.5 / 2)
+
+
+def time_of(deviation: float) -> int:
+    """Return the time, 1 to 1000, whose ``sigma`` is nearest to a deviation."""
+    return min(range(1, STEPS + 1), key=lambda t: abs(sigma(t) - deviation))
+
+
 def noised(x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
     """Return images at times ``(N,)``, whole numbers: what is left of x, and noise of standard deviation 1."""
     share = _all_kept().to(x.dtype).to(x.device)[t][:, None, None, None]

@@ -51,6 +51,11 @@ class FlowPure(Defense):
         self.sigma, self.start, self.steps = sigma, start, steps
         self.width = UNet.checked(width)
 
+    @property
+    def smoothing_sigma(self) -> float:
+        """What noise is left at ``start``."""
+        return (1 - self.start) * self.sigma
+
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the network."""
         self.unet = UNet(shape, self.width)

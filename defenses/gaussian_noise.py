@@ -28,6 +28,11 @@ class GaussianNoise(Defense):
         positive(sigma=sigma)
         self.sigma = sigma
 
+    @property
+    def smoothing_sigma(self) -> float:
+        """The noise is all that there is."""
+        return self.sigma
+
     def purify(self, x: Tensor) -> Tensor:
         """Return noisy images, clipped to [0, 1]."""
         return (x + self.sigma * torch.randn_like(x)).clamp(0, 1)

@@ -19,6 +19,7 @@ def make(shape=(1, 28, 28)):
     return defense
 
 
+@torch.no_grad()
 def test_the_losses_are_the_authors():
     defense, critic, real = make(), Critic((1, 28, 28)), torch.rand(5, 1, 28, 28)
     codes = defense.encoder(real)

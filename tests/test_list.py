@@ -110,16 +110,16 @@ def test_what_is_read_from_a_source_is_what_the_class_says(registry, name):
 
 
 def test_an_entry_point_shows_its_docstring(tmp_path, monkeypatch, bench):
-    (tmp_path / "shipped.py").write_text('from somewhere import Base\n\nclass Blur(Base):\n    """Blur."""\n')
+    (tmp_path / "shipped.py").write_text('from somewhere import Base\n\nclass Smear(Base):\n    """Smear."""\n')
     monkeypatch.syspath_prepend(tmp_path)
-    point = importlib.metadata.EntryPoint("blur", "shipped:Blur", "purification_bench.defenses")
+    point = importlib.metadata.EntryPoint("smear", "shipped:Smear", "purification_bench.defenses")
     lost = importlib.metadata.EntryPoint("lost", "nowhere_to_be_found:Lost", "purification_bench.defenses")
     monkeypatch.setattr(DEFENSES, "_points", [point, lost])
     _, out, _ = bench("list", "defenses")
-    assert "blur" in out and "Blur." in out and "nowhere_to_be_found:Lost" in out
+    assert "smear" in out and "Smear." in out and "nowhere_to_be_found:Lost" in out
     assert "shipped" not in sys.modules
-    _, out, _ = bench("list", "defense", "blur")
-    assert "Blur." in out
+    _, out, _ = bench("list", "defense", "smear")
+    assert "Smear." in out
 
 
 def test_who_reads_one_line_of_a_list_sees_no_error():

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from purification_bench.leaderboard.results.atomic import clear_leftovers, replacing
+from purification_bench.leaderboard.results.certificate import Certificate
 from purification_bench.leaderboard.results.errors import LaterSchemaError, ResultError, StoreError
 from purification_bench.leaderboard.results.result import Result
 
@@ -28,6 +29,8 @@ LEADERBOARD, REPRODUCTION = "leaderboard", "reproduction"
 class Store:
     """The results under ``root``: ``cells/``, ``examples/`` (gallery), ``adversarial/`` (x_adv), ``commands.txt``.
 
+    Where something was certified, ``certificates/``, too.
+
     An ``about.md`` that somebody puts there heads the page instead of its title.
     """
 
@@ -36,6 +39,7 @@ class Store:
         self.cells = root / "cells"
         self.examples = root / "examples"
         self.adversarial = root / "adversarial"
+        self._certificates = root / "certificates"
         self._commands = root / "commands.txt"
         self.writing = False
         self._known: dict[Path, tuple[tuple[int, ...], Result]] = {}
@@ -78,8 +82,9 @@ class Store:
 
     def changed(self) -> float:
         """Return when the newest file was written that the page follows from, in seconds as files have them."""
+        kept = (*self.cells.glob("*.json"), *self._certificates.glob("*.json"))
         own = [file for file in (self._commands, self.root / "about.md") if file.is_file()]
-        return max((file.stat().st_mtime for file in (*self.cells.glob("*.json"), *own)), default=math.inf)
+        return max((file.stat().st_mtime for file in (*kept, *own)), default=math.inf)
 
     def put(self, result: Result, examples: Mapping[str, NDArray[Any]] | None = None) -> Path:
         """File a result under its key, in one step."""
@@ -133,6 +138,24 @@ class Store:
         except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error) as error:
             self.put_aside(path, str(error))
             return None
+
+    def certify(self, certificate: Certificate) -> None:
+        """File a certificate under its key, in one step."""
+        self._certificates.mkdir(exist_ok=True)
+        with replacing(self._certificates / f"{certificate.key[:16]}.json") as partial:
+            partial.write_text(certificate.dumps(), encoding="utf-8")
+
+    def certified(self, key: str) -> bool:
+        """Say whether a certificate of this key is there."""
+        return (self._certificates / f"{key[:16]}.json").is_file()
+
+    def certificates(self) -> Iterator[Certificate]:
+        """Yield every readable certificate, in the order of file names."""
+        for path in sorted(self._certificates.glob("*.json")):
+            try:
+                yield Certificate.loads(path.read_text(encoding="utf-8"))
+            except (ResultError, UnicodeDecodeError) as error:
+                self.put_aside(path, str(error))
 
     def put_aside(self, path: Path, reason: str) -> None:
         """Remember a file that cannot be read, and why; a store that is written renames it, so that it is not lost."""

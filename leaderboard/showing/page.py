@@ -9,7 +9,7 @@ from purification_bench.leaderboard.judging.boards import Board
 from purification_bench.leaderboard.judging.layout import lay_out
 from purification_bench.leaderboard.results.result import STANDARD, Result, place
 from purification_bench.leaderboard.results.store import Store, file_stem
-from purification_bench.leaderboard.showing import markdown, page_parts
+from purification_bench.leaderboard.showing import certified, markdown, page_parts
 from purification_bench.leaderboard.showing.curves import MOST_ROWS, curves, gaps
 from purification_bench.leaderboard.showing.gallery import MOST_DEFENSES, gallery
 from purification_bench.leaderboard.showing.page_boards import Picture, Section
@@ -52,7 +52,8 @@ def write_leaderboard(store: Store, target: Path | None = None) -> Path:
         }
         for board in judged
     }
-    parts = [store.about() or "# Leaderboard", *sections(results, shown, pictures)]
+    certificates = certified.section(store.certificates(), page)
+    parts = [store.about() or "# Leaderboard", *sections(results, shown, pictures), *certificates]
     page_parts.write(page, [*parts, *page_parts.endings(results, store.commands(), store.set_aside)])
     return page
 

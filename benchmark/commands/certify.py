@@ -1,0 +1,92 @@
+"""``bench certify``: how far the vote of a defense that begins with Gaussian noise cannot be moved."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from purification_bench.benchmark import console
+from purification_bench.benchmark.commands.places import places
+from purification_bench.benchmark.commands.record import command_line, refuse_foreign
+from purification_bench.benchmark.registries import DEFENSES
+from purification_bench.benchmark.run import config, session
+from purification_bench.benchmark.run.certify import Certifying
+from purification_bench.benchmark.run.session import Session
+from purification_bench.defenses.base import smooths
+from purification_bench.defenses.errors import UserError
+from purification_bench.defenses.spec import split_list, split_spec
+from purification_bench.leaderboard import pages
+from purification_bench.leaderboard.results.certificate import Certificate
+from purification_bench.leaderboard.results.store import Store
+from purification_bench.leaderboard.showing.tables.certified import certified
+
+
+def run(args: argparse.Namespace) -> int:
+    """Certify what ``args`` name, show it, and write the page."""
+    asked = split_list(args.defenses)
+    _check(asked, args)
+    store = Store(args.out)
+    refuse_foreign(store, "certify")
+    begun = session.begin(_configured(args, asked), places(args))
+    console.warn(begun.plan.warnings)
+    wanted = _wanted(begun, args)
+    todo = [each for each in wanted if not store.certified(each.key)]
+    screen = Console(file=sys.stdout)
+    if todo:
+        _compute(todo, begun, store, screen)
+        store.record_command(command_line("certify", args))
+    keys = {each.key for each in wanted}
+    _show([each for each in store.certificates() if each.key in keys], screen)
+    screen.print(f"{len(todo)} computed, {len(wanted) - len(todo)} kept. Page: {pages.current(store)}", soft_wrap=True)
+    return 0
+
+
+def _check(asked: list[str], args: argparse.Namespace) -> None:
+    """Refuse a defense whose vote has no certificate, and numbers that make none."""
+    for text in asked:
+        name = split_spec(text)[0]
+        if not smooths(DEFENSES.get(name)):
+            able = ", ".join(each for each in DEFENSES.names() if smooths(DEFENSES.get(each)))
+            raise UserError(f"nothing to certify: {name!r} does not begin with Gaussian noise; those do: {able}")
+    for flag in ("selection", "samples"):
+        if getattr(args, flag) < 1:
+            raise UserError(f"--{flag} must be at least 1, not {getattr(args, flag)}")
+
+
+def _configured(args: argparse.Namespace, defenses: list[str]) -> config.RunConfig:
+    given: dict[str, object] = {
+        "datasets": args.dataset and split_list(args.dataset),
+        "classifiers": args.classifier and split_list(args.classifier),
+        "defenses": defenses,
+        "references": [],
+        "n": args.n,
+        "seed": args.seed,
+        "device": args.device,
+        "latency": False,
+        "threats": ["graybox"],
+    }
+    return config.load("quick", None, given)
+
+
+def _wanted(begun: Session, args: argparse.Namespace) -> list[Certifying]:
+    """Return what is to be certified, once each."""
+    found = (Certifying(cell.setting, cell.defense, args.selection, args.samples) for cell in begun.plan.cells)
+    return list({each.key: each for each in found}.values())
+
+
+def _compute(todo: list[Certifying], begun: Session, store: Store, screen: Console) -> None:
+    bench = begun.workbench()
+    store.prepare()
+    with console.RunProgress(screen, len(todo)) as progress:
+        for each in todo:
+            text = f"{each.setting.where}: certifying {each.judged.spec.label}"
+            with progress.task(text, each.setting.n) as advance:
+                store.certify(each.run(bench, advance))
+
+
+def _show(found: list[Certificate], screen: Console) -> None:
+    for place in dict.fromkeys((each.dataset, each.classifier) for each in found):
+        here = [each for each in found if (each.dataset, each.classifier) == place]
+        console.show_in_pieces(screen, certified(", ".join(place), here))

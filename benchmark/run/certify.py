@@ -1,0 +1,98 @@
+"""Certifying the vote of a defense that begins with Gaussian noise (Cohen et al. 2019, section 3.2)."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from purification_bench.attacks.seeding import seeded
+from purification_bench.benchmark.run.cells import Judged, Setting
+from purification_bench.benchmark.run.workbench import Workbench
+from purification_bench.benchmark.seeds import keyed_seed
+from purification_bench.defenses.base import DefendedClassifier, Defense
+from purification_bench.leaderboard.results.canonical import digest
+from purification_bench.leaderboard.results.certificate import Certificate
+
+
+@dataclass(frozen=True)
+class Certifying:
+    """One defense whose vote is to be certified on the judged images of a setting.
+
+    Parameters
+    ----------
+    selection:
+        Draws that choose an image's class.
+    samples:
+        Draws, others, that the class is counted in.
+    """
+
+    setting: Setting
+    judged: Judged
+    selection: int
+    samples: int
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the votes depend on."""
+        asked = {"kind": "certificate", "selection": self.selection, "samples": self.samples}
+        return {**asked, "setting": dict(self.setting.identity), "defense": dict(self.judged.identity)}
+
+    @property
+    def key(self) -> str:
+        """The digest of the identity."""
+        return digest(self.identity)
+
+    def run(self, bench: Workbench, advance: Callable[[int], None]) -> Certificate:
+        """Count the votes; ``advance`` is told of each image done.
+
+        Raises ``CannotBeJudgedError`` for a defense that fails while it is made.
+        """
+        defense = bench.defense(self.setting, self.judged.spec)
+        model = DefendedClassifier(bench.classifier(self.setting), defense)
+        x, y = bench.images(self.setting)
+        right, counts, begun = [], [], time.perf_counter()
+        for k, (image, label) in enumerate(zip(x, y, strict=True)):
+            chosen, count = self._votes(model, image.to(bench.device), k)
+            right.append(chosen == int(label))
+            counts.append(count)
+            advance(1)
+        return Certificate(
+            identity=self.identity,
+            dataset=self.setting.dataset.label,
+            classifier=self.setting.classifier.label,
+            defense=self.judged.spec.label,
+            sigma=sigma_of(defense),
+            samples=self.samples,
+            right=right,
+            counts=counts,
+            seconds=time.perf_counter() - begun,
+            environment=bench.environment,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )
+
+    def _votes(self, model: nn.Module, image: Tensor, number: int) -> tuple[int, int]:
+        """Return the class that most of the first draws see, and how many of the others see it."""
+        key = ("certify", self.judged.spec.label, self.setting.seed, number)
+        with seeded(keyed_seed(*key), image.device):
+            chosen = int(self._seen(model, image, self.selection).mode().values)
+            return chosen, int((self._seen(model, image, self.samples) == chosen).sum())
+
+    @torch.no_grad()
+    def _seen(self, model: nn.Module, image: Tensor, draws: int) -> Tensor:
+        """Return the class ``(draws,)`` that the classifier sees in each draw of one image."""
+        batches = image.expand(draws, *image.shape).split(self.setting.batch_size)
+        return torch.cat([model(batch.contiguous()).argmax(dim=1) for batch in batches])
+
+
+def sigma_of(defense: Defense) -> float:
+    """Return the noise that a defense begins with; raise ``ValueError`` for one that begins with none."""
+    sigma = defense.smoothing_sigma
+    if sigma is None:
+        raise ValueError(f"{defense.spec.label} begins with no Gaussian noise")
+    return sigma

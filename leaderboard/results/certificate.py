@@ -1,0 +1,54 @@
+"""What certifying a smoothed defense gave, image by image, and its JSON form."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from purification_bench.leaderboard.results.canonical import digest
+from purification_bench.leaderboard.results.errors import ResultError
+from purification_bench.leaderboard.results.stored import AtLeastOne, Count
+
+
+class Certificate(msgspec.Struct, kw_only=True):
+    """The votes of a defense's draws on clean images: for each, one class was chosen, and counted in other draws."""
+
+    schema: Literal[1] = 1
+    identity: dict[str, Any]
+    """What was certified, and how: the file is named by its digest."""
+    dataset: str
+    classifier: str
+    defense: str
+    sigma: Annotated[float, msgspec.Meta(gt=0)]
+    """Standard deviation of the noise that the defense begins with, in pixel units."""
+    samples: AtLeastOne
+    """Draws that were counted for each image."""
+    right: list[bool]
+    """Whether the class that was chosen is the image's."""
+    counts: list[Count]
+    """In how many of the draws the classifier saw that class."""
+    seconds: float
+    environment: dict[str, Any]
+    """What it was computed on."""
+    created: str
+
+    @property
+    def key(self) -> str:
+        """The digest of the identity."""
+        return digest(self.identity)
+
+    def dumps(self) -> str:
+        """Return the JSON text that is stored."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
+
+    @classmethod
+    def loads(cls, text: str) -> Certificate:
+        """Read a stored certificate; raise ``ResultError`` where it cannot be."""
+        try:
+            read = msgspec.json.decode(text, type=cls)
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            raise ResultError(f"not a stored certificate: {error}") from error
+        if len(read.right) != len(read.counts) or not read.counts or max(read.counts) > read.samples:
+            raise ResultError("not a stored certificate: its counts do not fit")
+        return read

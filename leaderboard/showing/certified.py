@@ -1,0 +1,58 @@
+"""What is certified of smoothed defenses: a section of the page, with its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from purification_bench.leaderboard.judging.certified import radii
+from purification_bench.leaderboard.results.certificate import Certificate
+from purification_bench.leaderboard.results.store import file_stem
+from purification_bench.leaderboard.showing import markdown
+from purification_bench.leaderboard.showing.curves import PALETTE, save_figure
+from purification_bench.leaderboard.showing.names import shortened
+from purification_bench.leaderboard.showing.page_parts import link
+from purification_bench.leaderboard.showing.pictures import Picture
+from purification_bench.leaderboard.showing.tables.certified import certified
+
+CAPTION = "The share of clean images whose vote is right and cannot be moved, against the L2 radius."
+
+
+def section(certificates: Iterable[Certificate], page: Path) -> list[str]:
+    """Return the part of a page on certificates, one table and picture for each data set and classifier."""
+    places: dict[tuple[str, str], list[Certificate]] = {}
+    for each in sorted(certificates, key=lambda each: (each.dataset, each.classifier, each.defense, each.created)):
+        places.setdefault((each.dataset, each.classifier), []).append(each)
+    parts = []
+    for place, found in places.items():
+        drawn = draw(found)
+        path = save_figure(drawn, page.parent / "figures", f"certified-{file_stem(place)}")
+        parts += [
+            markdown.render(certified(", ".join(place), found), level=2),
+            markdown.picture(CAPTION, link(path, page)),
+        ]
+    return parts
+
+
+def draw(certificates: list[Certificate]) -> Figure:
+    """Draw certified accuracy against L2 radius, one line a certificate."""
+    short = shortened([each.defense for each in certificates])
+    figure = Picture(figsize=(5.2, 3.0), layout="constrained")
+    panel = figure.subplots()
+    for k, each in enumerate(certificates):
+        found = radii(each)
+        held = np.sort(found[found >= 0])
+        left = 100 * (len(held) - np.arange(len(held) + 1)) / len(found)
+        panel.step([0.0, *held], left, where="pre", color=PALETTE[k % len(PALETTE)], label=short[each.defense])
+    panel.set_xlabel("L2 radius (pixels in [0, 1])")
+    panel.set_ylabel("certified accuracy (%)")
+    panel.set_ylim(0, 100)
+    panel.set_xlim(left=0)
+    panel.grid(axis="y", color="0.92")
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(False)
+    panel.legend(frameon=False, fontsize=8)
+    return figure

@@ -1,0 +1,42 @@
+"""How far the vote of a smoothed defense is certified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from purification_bench.leaderboard.judging.certified import ALPHA, certified_accuracy
+from purification_bench.leaderboard.results.certificate import Certificate
+from purification_bench.leaderboard.showing.names import shortened
+from purification_bench.leaderboard.showing.table import Table, figures, words
+from purification_bench.leaderboard.showing.values import Count, Name, Number, Size, Term, Value, text
+
+RADII = (0.25, 0.5, 1.0, 1.5, 2.0)
+NOTE = text(
+    "A defense that begins with Gaussian noise has a vote: the class that most of its draws see. Within the ",
+    Term("certified"),
+    " L2 radius no attack whatever moves that vote (randomised smoothing: Cohen et al. 2019). Figures are the share of "
+    "clean images whose vote is right and certified at the radius; at 0 it only has to be a sure majority. Each radius "
+    f"holds with a chance of {100 * (1 - ALPHA):g} %, from a Clopper-Pearson interval of as many draws as told. All "
+    "other tables judge single draws, not votes: the two are not to be compared.",
+)
+
+
+def certified(where: str, certificates: Sequence[Certificate]) -> Table:
+    """Return certified accuracy against radius, one row a certificate of one data set and classifier."""
+    short = shortened([each.defense for each in certificates])
+    rows = [_row(each, short[each.defense]) for each in certificates]
+    radii = [f"L2 {radius:g}" for radius in RADII]
+    headings = [*words("defense"), *figures("sigma", "0", *radii, "n", "draws", "s an image")]
+    return Table(f"{where}: certified", headings, rows, NOTE)
+
+
+def _row(certificate: Certificate, name: str) -> list[Value]:
+    n = len(certificate.counts)
+    return [
+        Name(name),
+        Size(certificate.sigma),
+        *(certified_accuracy(certificate, radius) for radius in (0.0, *RADII)),
+        Count(n),
+        Count(certificate.samples),
+        Number(certificate.seconds / n, "s"),
+    ]

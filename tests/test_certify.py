@@ -1,0 +1,146 @@
+"""Certificates: their radii against SciPy's intervals, the law that no attack beats one, the command and its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import binomtest, norm
+
+from purification_bench.attacks import guard
+from purification_bench.benchmark.registries import ATTACKS, DEFENSES
+from purification_bench.defenses import DefendedClassifier
+from purification_bench.defenses.base import smooths
+from purification_bench.leaderboard.judging.certified import ALPHA, certified_accuracy, radii
+from purification_bench.leaderboard.results.certificate import Certificate
+
+SMOOTHING = [name for name in DEFENSES.names() if smooths(DEFENSES.get(name))]
+CERTIFY = ("certify", "--dataset", "shapes", "--classifier", "matched", "-n", "8", "--samples", "60")
+
+
+def certificate(right, counts, samples=1000, sigma=0.5) -> Certificate:
+    return Certificate(
+        identity={}, dataset="d", classifier="c", defense="smooth", sigma=sigma, samples=samples, right=right,
+        counts=counts, seconds=1.0, environment={}, created="2026-11-28T00:00:00+00:00",
+    )  # fmt: skip
+
+
+def test_a_radius_is_that_of_cohen_and_others():
+    found = radii(certificate([True, True, True, False], [1000, 800, 520, 1000]))
+    for count, radius in zip((1000, 800), found, strict=False):
+        sure = binomtest(count, 1000, alternative="greater").proportion_ci(1 - ALPHA, method="exact").low
+        assert radius == pytest.approx(0.5 * norm.ppf(sure), rel=1e-6)
+    assert list(found[2:]) == [-1, -1]  # no sure majority; the wrong class
+
+
+def test_certified_accuracy_falls_with_the_radius():
+    stored = certificate([True] * 4, [1000, 990, 700, 0])
+    assert [certified_accuracy(stored, radius).value for radius in (0.0, 0.5, 1.1, 9.0)] == [0.75, 0.5, 0.25, 0.0]
+
+
+@pytest.mark.parametrize("name", SMOOTHING)
+def test_the_noise_is_of_the_size_that_is_declared(name, monkeypatch):
+    """Of an image and another, under the same noise, the two sums differ as the images do: noise is all that is added.
+
+    The deviation is measured on what the network is shown, scaled to images that keep their size.
+    """
+    defense, shown = DEFENSES.create(name), []
+    defense.build((1, 28, 28), 10)
+    if name == "gaussian_noise":
+        monkeypatch.setattr(torch.Tensor, "clamp", lambda self, *_: self)
+        seen = defense.purify
+    else:
+        monkeypatch.setattr(defense.unet, "forward", lambda x, t: shown.append(x) or torch.zeros_like(x))
+
+        def seen(x):
+            shown.clear()
+            defense.purify(x)
+            return shown[0]
+
+    x = torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    sums = []
+    for images in (x, x + 0.1):
+        torch.manual_seed(1)
+        sums.append(seen(images))
+    scale = float((sums[1] - sums[0]).mean()) / 0.1
+    assert torch.allclose(sums[1] - sums[0], torch.full_like(x, 0.1 * scale), atol=1e-4)
+    noise = sums[0] / scale - x
+    assert float(noise.std()) == pytest.approx(defense.smoothing_sigma, rel=0.02)
+
+
+def test_a_smoothed_defense_is_asked_for_by_the_size_of_its_noise():
+    assert DEFENSES.create("smooth[sigma=0.5]").smoothing_sigma == pytest.approx(0.5, rel=0.01)
+    assert DEFENSES.create("smooth[sigma=0.25]").smoothing_sigma == pytest.approx(0.25, rel=0.01)
+
+
+def test_no_attack_beats_a_certificate(mnist, bench):
+    """PGD in an L2 ball that just fits into each image's certificate, along the mean of draws: the vote stays."""
+    (x, y), classifier = mnist
+    status, _, err = bench(
+        "certify", "--defenses", "gaussian_noise[sigma=0.3]", "--classifier", "small", "-n", "20", "--samples", "400",
+        "--zoo", Path(__file__).parent / "zoo",
+    )  # fmt: skip
+    assert status == 0, err
+    stored = Certificate.loads(next(Path("results/certificates").glob("*.json")).read_text())
+    held = radii(stored)
+    assert (held > 0.1).sum() >= 5
+    defended = DefendedClassifier(classifier, DEFENSES.create("gaussian_noise[sigma=0.3]"))
+    for k in (held > 0.1).nonzero()[0][:8].tolist():
+        size, attack = 0.99 * float(held[k]), ATTACKS.create("pgdl2[steps=10]")
+        (x_adv,) = guard.run(attack, defended, x[k : k + 1], y[k : k + 1], [size], [k], samples=8)
+        assert 0 < float((x_adv - x[k]).norm()) <= held[k]
+        torch.manual_seed(k)
+        with torch.no_grad():
+            votes = defended(x_adv.expand(400, -1, -1, -1)).argmax(dim=1)
+        assert int(votes.mode().values) == int(y[k])
+
+
+def test_votes_are_counted_once_and_shown(bench):
+    options = ("--defenses", "gaussian_noise,gaussian_noise[sigma=0.1]")
+    status, out, _ = bench(*CERTIFY, *options)
+    assert status == 0
+    assert "certified" in out and "2 computed, 0 kept" in out
+    page = Path("results/README.md").read_text()
+    assert "shapes, matched: certified" in page and "figures/certified-shapes-matched.png" in page
+    assert "bench certify --defenses" in page
+    before = {path: path.read_text() for path in Path("results/certificates").iterdir()}
+    assert "0 computed, 2 kept" in bench(*CERTIFY, *options)[1]
+    assert {path: path.read_text() for path in Path("results/certificates").iterdir()} == before
+    assert "2 computed" in bench(*CERTIFY, *options, "--seed", "1")[1]
+
+
+def test_the_vote_of_little_noise_is_right_and_that_of_much_is_not(bench):
+    bench(*CERTIFY, "--defenses", "gaussian_noise[sigma=0.05],gaussian_noise[sigma=999]")
+    stored = [Certificate.loads(path.read_text()) for path in Path("results/certificates").iterdir()]
+    little, much = sorted(stored, key=lambda each: each.sigma)
+    assert certified_accuracy(little, 0.0).value == 1.0
+    assert certified_accuracy(much, 0.0).value < 0.5
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--defenses", "none"), "nothing to certify: 'none' does not begin with Gaussian noise; those do: ddpm,"),
+        (("--defenses", "gaussian_noise", "--samples", "0"), "--samples must be at least 1, not 0"),
+        (("--defenses", "gausian_noise"), "unknown defense 'gausian_noise'"),
+        (("--defenses", "smooth[sigma=0]"), "sigma must be positive, not 0"),
+    ],
+)
+def test_what_has_no_certificate_is_refused_in_a_line(flags, line, bench):
+    status, _, err = bench(*CERTIFY, *flags)
+    assert status == 2
+    assert line in err and err.count("\n") == 1
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize("damage", ["{", json.dumps({"right": [True]}), "counts"])
+def test_a_damaged_certificate_is_set_aside(damage, bench):
+    bench(*CERTIFY, "--defenses", "gaussian_noise")
+    (path,) = Path("results/certificates").iterdir()
+    text = path.read_text()
+    path.write_text(text.replace('"counts": [', '"counts": [99999, ') if damage == "counts" else damage)
+    status, _, err = bench("report", "results")
+    assert status == 0 and path.name in err
+    assert path.name in Path("results/README.md").read_text()
