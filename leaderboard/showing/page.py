@@ -11,6 +11,7 @@ from purification_bench.leaderboard.results.result import STANDARD, Result, plac
 from purification_bench.leaderboard.results.store import Store, file_stem
 from purification_bench.leaderboard.showing import certified, markdown, page_parts
 from purification_bench.leaderboard.showing.curves import MOST_ROWS, curves, gaps
+from purification_bench.leaderboard.showing.front import pareto
 from purification_bench.leaderboard.showing.gallery import MOST_DEFENSES, gallery
 from purification_bench.leaderboard.showing.page_boards import Picture, Section
 from purification_bench.leaderboard.showing.strength import strength
@@ -21,6 +22,11 @@ from purification_bench.leaderboard.showing.values import Name, Term, text
 GAPS = (
     "What is claimed, against attackers who do not know the purifier, and what all attackers together leave. The "
     "dotted line is the size at which rows are compared."
+)
+PARETO = (
+    "What all attackers together leave at the size at which rows are compared, against the time that an image takes, "
+    "one at a time. Filled: of the rows that have a rank, no other is as fast and keeps as much. A cross: no rank, so "
+    "that less may be left."
 )
 CURVES = (
     f"Accuracy under attackers who do not know the purifier, attack by attack, of at most {MOST_ROWS} defenses. Others "
@@ -94,6 +100,7 @@ def _drawn(board: Board, store: Store, folder: Path) -> list[tuple[str, str, Pat
     name = file_name(board)
     drawn = [
         ("gaps", GAPS, gaps(board, folder, f"gaps-{name}")),
+        ("pareto", PARETO, pareto(board, folder, f"pareto-{name}")),
         ("strength", STRENGTH, strength(board, folder, f"strength-{name}")),
         ("curves", CURVES, curves(board, folder, f"curves-{name}")),
         ("gallery", GALLERY, gallery(board, store.examples_of, folder, f"gallery-{name}")),

@@ -52,7 +52,7 @@ class Section:
 
     board: Board
     pictures: Mapping[str, Picture] = field(default_factory=dict)
-    """By ``gaps``, ``strength``, ``curves`` and ``gallery``, those that were drawn."""
+    """By ``gaps``, ``pareto``, ``strength``, ``curves`` and ``gallery``, those that were drawn."""
 
     @property
     def is_ranked(self) -> bool:
@@ -127,7 +127,8 @@ class Section:
         others = [comparisons.comparisons(board), random, refusing, cost.latency(board)]
         if any(others):
             says = "Pairs of rows on the same images, random and rejecting defenses, time and memory"
-            yield Part(f"{board.title}: compared and timed", says, [table for table in others if table])
+            tables = [table for table in others if table]
+            yield Part(f"{board.title}: compared and timed", says, tables, self._drawn("pareto"))
 
     def _accuracies(self) -> list[Table]:
         board = self.board
