@@ -41,6 +41,23 @@ def test_kinds_are_those_that_ran_at_several_costs_the_cheapest_first():
     assert [effort.gradients for effort in found] == [20, 40, 100]
 
 
+def test_a_kind_is_told_of_the_images_that_all_of_it_met():
+    """The first 40 images, of which the longer attack leaves half; of all 100 it leaves 80."""
+    right = bits(100).copy()
+    right[:20] = False
+    few = result(
+        "it", "pgd[steps=20]", 0.3, clean=bits(95)[:40], adversarial=bits(30)[:40], estimator="full",
+        options={"steps": 20}, probes={"gradients_per_image": 20.0},
+    )  # fmt: skip
+    many = result(
+        "it", "pgd[steps=40]", 0.3, clean=bits(95), adversarial=right, estimator="full", options={"steps": 40},
+        probes={"gradients_per_image": 40.0},
+    )  # fmt: skip
+    board, row = board_of(*BLIND, few, many)
+    (found,) = by_kind(board, row).values()
+    assert [(effort.left.value, effort.left.n) for effort in found] == [(0.75, 40), (0.5, 40)]
+
+
 def test_the_table_leaves_controls_out_and_the_page_without_attackers_has_none():
     noise = result("it", "noise", 0.3, clean=bits(95), adversarial=bits(94))
     board, _ = board_of(*BLIND, *SEVERAL, QUERIED, noise, CONTROL)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from purification_bench.leaderboard.judging.aggregate import accuracy
 from purification_bench.leaderboard.judging.boards import Board, Column, Row
-from purification_bench.leaderboard.judging.statistics import Estimate
+from purification_bench.leaderboard.judging.statistics import Estimate, estimate
 from purification_bench.leaderboard.results.declared import Threat
 from purification_bench.leaderboard.results.result import Result
 
@@ -50,11 +50,16 @@ def efforts(board: Board, row: Row) -> list[Effort]:
 def by_kind(board: Board, row: Row) -> dict[tuple[str, Threat], list[Effort]]:
     """Return the efforts that differ only in how much they cost, by attack and threat, the cheapest first.
 
-    Only kinds of which there are several.
+    Only kinds of which there are several; what they leave is told of the images that all of a kind met.
     """
     kinds: dict[tuple[str, Threat], list[Effort]] = {}
     for effort in efforts(board, row):
         if effort.gradients:
             kinds.setdefault((effort.column.attack_name, effort.column.threat), []).append(effort)
-    several = {kind: each for kind, each in kinds.items() if len(each) > 1}
+    several = {kind: _on_shared(each) for kind, each in kinds.items() if len(each) > 1}
     return {kind: sorted(each, key=lambda effort: effort.gradients or 0) for kind, each in several.items()}
+
+
+def _on_shared(made: list[Effort]) -> list[Effort]:
+    n = min(effort.result.n for effort in made)
+    return [replace(effort, left=estimate(effort.result.means[:n])) for effort in made]

@@ -34,7 +34,7 @@ CURVES = (
 )
 STRENGTH = (
     "What attacks leave at the size at which rows are compared, against the gradients that an image took, for attacks "
-    "that ran at several costs."
+    "that ran at several costs; each line on the images that all its points share."
 )
 GALLERY = (
     f"What the purifiers (at most {MOST_DEFENSES}) make of the first images under an attack that does not know them, "
