@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import re
+import sys
 
 import pytest
 import torch
@@ -115,7 +117,64 @@ def test_a_student_learns_what_its_teacher_answers_hot(tmp_path):
     x, logits = seen[0]
     wanted = (teacher(x) / 5).softmax(dim=1)
     expected = -(wanted * (logits / 5).log_softmax(dim=1)).sum(dim=1).mean()
-    assert training.progress.history[0]["loss"] == pytest.approx(float(expected), rel=1e-5)
+    assert training.progress.history[0]["loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+ZOO = """
+from enum import Enum
+Dataset = Enum("Dataset", {"cifar_10": "cifar10", "cifar_100": "cifar100"})
+Threat = Enum("Threat", {"Linf": "Linf", "L2": "L2"})
+model_dicts = {Dataset.cifar_10: {Threat.Linf: {"Standard": {}, "Carmon2019Unlabeled": {}}, Threat.L2: {}}}
+"""
+UTILS = """
+import torch
+def load_model(name, folder, dataset, threat):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))
+    model.asked = (name, folder, dataset, threat)
+    return model
+"""
+
+
+@pytest.fixture
+def robustbench(tmp_path, monkeypatch):
+    """A package that answers as RobustBench does."""
+    (tmp_path / "robustbench").mkdir()
+    for name, text in (("__init__", ""), ("model_zoo", ZOO), ("utils", UTILS)):
+        (tmp_path / "robustbench" / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "robustbench"]:
+        del sys.modules[name]
+
+
+def test_robustbenchs_classifiers_are_asked_for_by_their_names(robustbench):
+    model = CLASSIFIERS.create("robustbench[model=Carmon2019Unlabeled]", (3, 32, 32), 10)
+    name, folder, *others = model.network.asked
+    assert (name, others) == ("Carmon2019Unlabeled", ["cifar10", "Linf"]) and folder.name == "robustbench"
+    assert not CLASSIFIERS.get("robustbench").trained
+    assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "line"),
+    [
+        (
+            "model=Carmon2019",
+            (3, 32, 32),
+            "unknown model 'Carmon2019'; did you mean 'Carmon2019Unlabeled'? Valid: Carm",
+        ),
+        ("threat=linf", (3, 32, 32), "unknown part of RobustBench's zoo: 'linf'; did you mean 'Linf'? Valid: L2, Linf"),
+        ("threat=Linf", (1, 28, 28), "RobustBench has classifiers of 3x32x32 images in 10 or 100 classes, not of"),
+    ],
+)
+def test_what_robustbench_has_not_is_told(options, shape, line, robustbench):
+    with pytest.raises(UserError, match=re.escape(line)):
+        CLASSIFIERS.create(f"robustbench[{options}]", shape, 10)
+
+
+def test_without_robustbench_the_extra_is_told():
+    with pytest.raises(UserError, match=r"pip install 'purification-bench\[robustbench\]'"):
+        CLASSIFIERS.create("robustbench", (3, 32, 32), 10)
 
 
 def sparsity(model) -> float:

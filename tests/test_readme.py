@@ -16,9 +16,20 @@ from purification_bench.benchmark import cli
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 API, PLUGIN = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 NOTEBOOK = json.loads((ROOT / "docs" / "quickstart.ipynb").read_text())
 CELLS = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
-COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if re.match(r"bench \w+", line)]
+COLOUR = (ROOT / "docs" / "colour.md").read_text()
+
+
+def commands_of(text):
+    """Each command line of a page, with those that it goes on in."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if re.match(r"bench \w+ ", line)]
+
+
+PAGES = (README, COLOUR, *((ROOT / "docs" / f"{name}.md").read_text() for name in ("defenses", "attack-strength")))
+COMMANDS = [command for page in PAGES for command in commands_of(page)]
 
 
 def test_the_defense_of_the_readme_is_short_and_runs(bench, tmp_path):
@@ -60,7 +71,7 @@ def test_every_command_parses(command):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "leaderboard/README.md", "docs/plugins.md", "docs/audit.md"]
+    "page", ["README.md", "CONTRIBUTING.md", "leaderboard/README.md", *(f"docs/{name.name}" for name in DOCS)]
 )
 def test_links_lead_somewhere(page):
     file = ROOT / page
@@ -95,3 +106,23 @@ def test_the_plugin_of_the_guide_is_trained_and_attacked(bench, tmp_path):
     assert headline.robust.notna().all()
     page = (tmp_path / "results" / "README.md").read_text()
     assert "robust at 8/255" in page and "0.03137" not in page
+
+
+def test_a_model_of_timm_is_a_classifier_in_a_few_lines(bench, tmp_path, monkeypatch):
+    """``timm`` is played by a module that makes a small network and remembers what it was asked for."""
+    (plugin,) = re.findall(r"```python\n(.*?)```", COLOUR, re.DOTALL)
+    assert len(plugin.splitlines()) <= 20
+    (tmp_path / "timm_models.py").write_text(plugin)
+    (tmp_path / "timm.py").write_text(
+        "from torch import nn\n"
+        "def create_model(name, *, pretrained, in_chans, num_classes):\n"
+        "    assert pretrained and name == 'resnet18.a1_in1k'\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * in_chans, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    status, out, err = bench(
+        "run", "--plugin", "timm_models.py", "--plugin", SHAPES, "--dataset", "shapes", "--classifier", "timm",
+        "--defenses", "median", "--attacks", "fgsm", "-n", "12", "--no-latency", "--threat", "graybox",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "shapes, timm" in out
