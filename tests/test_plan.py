@@ -102,3 +102,9 @@ def test_a_defense_with_images_of_its_own_has_the_cells_of_a_run_of_that_size():
 def test_an_override_for_an_unknown_defense_is_refused():
     with pytest.raises(UserError, match="unknown defense in an override: 'medium'"):
         keys(override=[{"defense": "medium", "n": 4}])
+
+
+@pytest.mark.parametrize(("eps", "told"), [("0.1", True), ("0.1,mark", False), ("0.1,0.3", False)])
+def test_sizes_without_the_mark_are_told(eps, told, bench):
+    _, _, err = bench("run", "--defenses", "median", "--attacks", "fgsm", "--eps", eps, "-n", "8", "--dry-run")
+    assert ("mnist: no attack of size 0.3, at which rows are compared: --eps mark adds it" in err) == told

@@ -34,6 +34,7 @@ from purification_bench.benchmark.run.planned_defenses import judged
 from purification_bench.benchmark.run.worst_case import chained
 from purification_bench.defenses.errors import UserError, unknown_name
 from purification_bench.defenses.spec import Spec, write_spec
+from purification_bench.leaderboard.results.sizes import in_words
 
 F = TypeVar("F", bound=Facts)
 
@@ -66,7 +67,7 @@ def plan(config: RunConfig, machine: Mapping[str, Any], zoo_folder: Path | None 
             site = Site(dataset, classifier, config, rules, machine, tuple(zoo.search_path(zoo_folder)))
             of_site = list(site.cells(defenses, warnings))
             cells += chained(of_site) if config.worst_case else of_site
-    warnings += _not_run(config, cells)
+    warnings += [*_not_run(config, cells), *_not_compared(datasets, rules, cells)]
     return Plan(tuple(cells), tuple(dict.fromkeys(warnings)))
 
 
@@ -82,6 +83,17 @@ def _not_run(config: RunConfig, cells: Iterable[Cell]) -> Iterator[str]:
         if own and attack.spec.label not in run and not set(giving) & set(config.threats):
             needs = f"attack {attack.spec.label!r} is not run: it takes {attack.needs}"
             yield f"{needs}, which {' or '.join(giving)} gives, not {', '.join(config.threats)}"
+
+
+def _not_compared(datasets: Iterable[DatasetFacts], rules: Rules, cells: Sequence[Cell]) -> Iterator[str]:
+    """Say on which data sets nothing is attacked at the size at which rows are compared."""
+    attacked = [(cell.setting.dataset.label, cell) for cell in cells if isinstance(cell, AccuracyCell)]
+    for dataset in datasets if rules.compared else ():
+        uses = [cell.attack for place, cell in attacked if place == dataset.spec.label and cell.attack is not None]
+        sizes = {use.eps for use in uses if use.norm == "linf"}
+        if sizes and dataset.eps not in sizes:
+            mark = in_words(dataset.eps)
+            yield f"{dataset.spec.label}: no attack of size {mark}, at which rows are compared: --eps mark adds it"
 
 
 def with_submission(
