@@ -84,7 +84,8 @@ def _add_certify(commands: Commands) -> None:
         "certify",
         help="say how far the vote of a defense that begins with Gaussian noise cannot be moved",
         description="Randomised smoothing: count which class the draws of a defense see, and derive for each image the "
-        "L2 distance within which no attack moves the vote. The result folder's page shows it.",
+        "L2 distance within which no attack moves the vote. The result folder's page shows it. Each image is purified "
+        "as often as draws are asked for.",
         allow_abbrev=False,
     )
     certify.add_recorded(
@@ -92,7 +93,7 @@ def _add_certify(commands: Commands) -> None:
     )
     certify.add_recorded("--dataset", type=parsing.some, metavar="LIST", help="one or several datasets")
     certify.add_recorded("--classifier", type=parsing.some, metavar="LIST", help="one or several classifiers")
-    certify.add_recorded("-n", type=int, metavar="N", help="test images, of a fixed stratified order")
+    certify.add_recorded("-n", type=int, metavar="N", help="test images (default: 100)")
     certify.add_recorded("--samples", type=int, default=1000, metavar="N", help="draws counted (default: %(default)s)")
     certify.add_recorded(
         "--selection", type=int, default=100, metavar="N", help="draws that choose the class (default: %(default)s)"

@@ -12,6 +12,7 @@ from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import at_least_one, positive
 from purification_bench.defenses.layers import padded
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
 
 WIDTH = 16
@@ -20,8 +21,8 @@ RATE, RATE_DECAY = 1e-3, 0.9
 """Of training: Adam's learning rate at first, and what it is multiplied by after each epoch."""
 FARTHEST = 5.0
 """Codes are held within this distance from 0 in the search."""
-SOFTNESS = 2.0
-"""Nats of the bound that make a class e times lighter in the surrogate."""
+SOFTNESS = 10.0
+"""By how much a bound must be worse to make a class e times lighter in the surrogate."""
 SEED, PART = 0, 250
 
 
@@ -60,11 +61,11 @@ def _doubling(out: int) -> tuple[nn.Module, nn.Module]:
 
 @register_defense("abs")
 class ABS(Defense):
-    """The image that the best of ten class models makes of x (analysis by synthesis: Schott et al. 2019).
+    """The image that the best of the classes' models makes of x (analysis by synthesis: Schott et al. 2019).
 
     Each class has a VAE. In each, the code is sought whose bound on the likelihood of x is highest: from the best of
     many codes that are drawn once, by descent. The authors answer with the class whose bound is best. Here its image
-    goes to the classifier, which may disagree; that is the only difference to a classifier of their kind.
+    goes to the classifier, which may disagree.
 
     Parameters
     ----------
@@ -91,8 +92,7 @@ class ABS(Defense):
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make one auto-encoder a class."""
         self.models = nn.ModuleList(ClassVAE(shape, self.latent_dim) for _ in range(num_classes))
-        self._starts: tuple[Tensor, Tensor] | None = None
-        self.register_load_state_dict_post_hook(_forget_starts)  # type: ignore[no-untyped-call]
+        self._starts: tuple[object, Tensor, Tensor] | None = None
 
     def purify(self, x: Tensor) -> Tensor:
         """Return the image of the best class's best code."""
@@ -112,9 +112,13 @@ class ABS(Defense):
         return torch.cat(found)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return the images of codes and weights of classes ``(N, latent_dim + K)``."""
-        codes, weights = z[:, : self.latent_dim], z[:, self.latent_dim :]
+        """Return the images of codes and weights of classes ``(N, latent_dim + K)``: those of the heaviest class.
+
+        In the backward pass it is their softmax: whoever searches codes may walk from class to class.
+        """
+        codes, soft = z[:, : self.latent_dim], z[:, self.latent_dim :].softmax(dim=1)
         images = torch.stack([model.decode(codes) for model in self._all()], dim=1)
+        weights = F.one_hot(soft.argmax(dim=1), soft.shape[1]) + soft - soft.detach()
         return (weights[:, :, None, None, None] * images).sum(dim=1)
 
     def surrogate(self, x: Tensor) -> Tensor:
@@ -126,7 +130,8 @@ class ABS(Defense):
 
     def _search(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return each class's best code ``(N, K, D)`` for images, and the bounds ``(N, K)`` there: less is better."""
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x.clone()
             codes = self._nearest_starts(x).requires_grad_()
             optimizer = Adam([codes], lr=self.step_size)
             for _ in range(self.steps):
@@ -151,13 +156,14 @@ class ABS(Defense):
         return torch.stack(best, dim=1)
 
     def _drawn(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return the codes ``(S, D)`` and their images ``(K, S, C * H * W)``, which are made at the first call."""
-        if self._starts is None or self._starts[0].device != device:
+        """Return the codes ``(S, D)`` and their images ``(K, S, C * H * W)``, which are made once for these weights."""
+        state = (device, *((each.dtype, each._version) for each in self.parameters()))
+        if self._starts is None or self._starts[0] != state:
             generator = torch.Generator().manual_seed(SEED)
             codes = torch.randn(self.samples, self.latent_dim, generator=generator).to(device)
             images = [torch.cat([model.decode(part).flatten(1) for part in codes.split(PART)]) for model in self._all()]
-            self._starts = codes, torch.stack(images)
-        return self._starts
+            self._starts = state, codes, torch.stack(images)
+        return self._starts[1:]
 
     def _decoded(self, codes: Tensor) -> Tensor:
         """Return the images ``(N, K, C, H, W)`` of codes ``(N, K, D)``, each class's by its own model."""
@@ -182,9 +188,7 @@ class ABS(Defense):
         for _ in context.epochs(model=self, optimizer=optimizer, schedule=schedule):
             for i in context.batches():
                 loss = self.loss(x[i].to(context.device), y[i].to(context.device))
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                descend(loss, optimizer)
             schedule.step()
             with context.as_stored(self):
                 self._validate(context)
@@ -206,7 +210,7 @@ class ABS(Defense):
     def _validate(self, context: FitContext) -> None:
         x, y = context.images("validation"), context.labels("validation")
         right, bound = 0, 0.0
-        for start in range(0, len(y), PART):
+        for start in reversed(range(0, len(y), PART)):
             images, labels = (part[start : start + PART].to(context.device) for part in (x, y))
             codes = torch.stack([model.posterior(images)[0] for model in self._all()], dim=1)
             rebuilt = self._decoded(codes)
@@ -228,9 +232,3 @@ def _bounds(images: Tensor, codes: Tensor, x: Tensor) -> Tensor:
 def _chosen(values: Tensor, index: Tensor) -> Tensor:
     """Return of each image's values ``(N, K, ...)`` the one at its index."""
     return values[torch.arange(len(values), device=values.device), index]
-
-
-def _forget_starts(defense: nn.Module, _: object) -> None:
-    """Forget the images of drawn codes: new weights make others."""
-    if isinstance(defense, ABS):
-        defense._starts = None

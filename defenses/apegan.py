@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from purification_bench.defenses.adversaries import descend
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import UserError, not_negative
 from purification_bench.defenses.layers import padded
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.validation import score
 

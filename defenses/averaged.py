@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ExponentialLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from purification_bench.defenses.context import FitContext
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.unet import UNet
 
 RATE, RATE_DECAY = 1e-3, 0.8
@@ -36,9 +37,7 @@ def fit_average(defense: Any, context: FitContext, error: Error) -> None:
         for i in context.batches():
             with context.autocast():
                 loss = error(network, x[i].to(context.device), None)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
+            descend(loss, optimizer)
             update_average(list(defense.unet.parameters()), list(network.parameters()), 0)
             total += float(loss.detach()) * len(i)
         schedule.step()

@@ -49,8 +49,8 @@ class Defense(nn.Module):
     def smoothing_sigma(self) -> float | None:
         """Standard deviation, in pixel units, of the Gaussian noise that ``purify`` adds to an image before all else.
 
-        Where all that follows sees of x is that sum, ``bench certify`` can certify the vote of many draws (Cohen et
-        al. 2019). None: it adds no such noise.
+        Where all that follows sees of x is that sum, and the draws in a batch are independent, ``bench certify`` can
+        certify the vote of many draws (Cohen et al. 2019). ``version`` covers it. None: it adds no such noise.
         """
         return None
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import at_least_one, not_negative
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.validation import score
 
@@ -101,9 +102,7 @@ class CAE(Defense):
                 with context.autocast():
                     purified = self.purify(x_adv)
                 loss = self.loss(purified.float(), x[i].to(context.device), len(x))
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                descend(loss, optimizer)
             self._validate(context)
 
     def loss(self, purified: Tensor, x: Tensor, total: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import ExponentialLR
 from purification_bench.defenses.base import DefendedClassifier, Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import not_negative, positive
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
 
 RATE, RATE_DECAY = 1e-3, 0.85
@@ -81,9 +82,7 @@ class CAEAT(Defense):
                     logits = context.classifier(purified)
                 loss = F.cross_entropy(logits.float(), labels)
                 loss = loss + self.rebuilding * F.mse_loss(purified.float(), clean)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                descend(loss, optimizer)
             schedule.step()
             with context.as_stored(self):
                 self._validate(context, defended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,15 +12,19 @@ from purification_bench.defenses import diffusion
 from purification_bench.defenses.ddpm import ReverseChain
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.registry import register_defense
+from purification_bench.defenses.spec import Scalar
 
-SCHEDULE = {
+SCHEDULE: Mapping[str, Scalar] = {
     "num_train_timesteps": diffusion.STEPS,
     "beta_start": diffusion.FIRST,
     "beta_end": diffusion.LAST,
     "beta_schedule": "linear",
     "prediction_type": "epsilon",
+    "trained_betas": None,
 }
 """What a pipeline's scheduler must say: the diffusion of Ho et al. (2020)."""
+NETWORK: Mapping[str, Scalar] = {"class_embed_type": None, "num_class_embeds": None}
+"""What a network must say: it is told no class."""
 
 
 @register_defense("ddpm_diffusers")
@@ -53,7 +58,7 @@ class DDPMDiffusers(ReverseChain):
 
         try:
             read: Any = DDPMPipeline
-            loaded = read.from_pretrained(self.pipeline)
+            loaded = read.from_pretrained(self.pipeline, use_safetensors=True)
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise UserError(f"no diffusers pipeline {self.pipeline!r} can be loaded: {reason}") from error
@@ -61,11 +66,17 @@ class DDPMDiffusers(ReverseChain):
         expected = (made_for.in_channels, made_for.sample_size, made_for.sample_size)
         if expected != shape:
             raise UserError(f"pipeline {self.pipeline!r} is for images of shape {expected}, not {shape}")
-        for name, value in SCHEDULE.items():
-            if loaded.scheduler.config.get(name) != value:
-                found = loaded.scheduler.config.get(name)
-                raise UserError(f"pipeline {self.pipeline!r} has {name} {found!r}; only {value!r} is known here")
+        self._check(made_for, {**NETWORK, "out_channels": made_for.in_channels})
+        self._check(loaded.scheduler.config, SCHEDULE)
         self.unet = _Predictor(loaded.unet)
+
+    def _check(self, config: Any, wanted: Mapping[str, Scalar]) -> None:
+        """Refuse a part of a pipeline whose configuration says anything else than what is known here."""
+        for name, value in wanted.items():
+            if config.get(name) != value:
+                raise UserError(
+                    f"pipeline {self.pipeline!r} has {name} {config.get(name)!r}; only {value!r} is known here"
+                )
 
 
 class _Predictor(nn.Module):

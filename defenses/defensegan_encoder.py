@@ -10,6 +10,7 @@ from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.defensegan import DefenseGAN
 from purification_bench.defenses.descent import errors
 from purification_bench.defenses.errors import at_least_one, positive
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.wgan import LATENT_DIM, LEAK
 
@@ -90,9 +91,7 @@ class DefenseGANEncoder(DefenseGAN):
             for i in context.batches():
                 clean = x[i].to(context.device)
                 loss = errors(self.decode(self.encoder(_corrupted(clean))), clean).mean()
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                descend(loss, optimizer)
                 total += float(loss.detach()) * len(i)
             schedule.step()
             with context.as_stored(self), torch.no_grad():

@@ -13,6 +13,7 @@ from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext, Split
 from purification_bench.defenses.errors import at_least_one, not_negative
 from purification_bench.defenses.layers import padded
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.validation import score
 
@@ -101,9 +102,7 @@ class DefenseVAE(Defense):
                     z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
                     logits = self._logits(z)
                 loss = self.loss(logits.float(), x[i].to(context.device), mean.float(), log_variance.float())
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                descend(loss, optimizer)
             self.eval()
             with context.as_stored(self):
                 scores = [score(self, context, images) for images in held_out]

@@ -7,16 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from purification_bench.defenses.adversaries import descend
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.defensegan_encoder import DefenseGANEncoder
 from purification_bench.defenses.descent import errors
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
 from purification_bench.defenses.wgan import Critic
 
 RATE, CRITIC_RATE, BETAS = 2e-4, 4e-4, (0.5, 0.999)
 REBUILDING, CLOSE_ENOUGH = 100.0, 0.02
-"""Weight of the absolute error of a row of pixels, which counts from the second on."""
+"""Weight of the absolute error, a mean over each column of pixels, and how much of it is forgiven."""
 LIKELY_CODES = 0.5
 """Weight of the mean square of the code."""
 HELD_OUT, SHOWN = 1000, 32

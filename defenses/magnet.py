@@ -11,6 +11,7 @@ from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import below_one
 from purification_bench.defenses.layers import padded
+from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
 
 NOISE = 0.1
@@ -93,9 +94,7 @@ class MagNet(Defense):
                 with context.autocast():
                     both = self.purify(noisy), self.second(noisy)
                 loss = torch.stack([F.mse_loss(each.float(), clean) for each in both]).sum()
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                descend(loss, optimizer)
             with context.as_stored(self):
                 left = self._left_of(held_out.to(context.device))
             self.errors.copy_(left)

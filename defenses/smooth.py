@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from purification_bench.defenses import diffusion
 from purification_bench.defenses.ddpm import DDPM
-from purification_bench.defenses.errors import positive
+from purification_bench.defenses.errors import UserError, positive
 from purification_bench.defenses.registry import register_defense
 
 
@@ -31,5 +31,7 @@ class Smooth(DDPM):
 
     def __init__(self, *, sigma: float = 0.5, width: int = 32) -> None:
         positive(sigma=sigma)
+        least, most = diffusion.sigma(1), diffusion.sigma(diffusion.STEPS)
+        if not least <= sigma <= most:
+            raise UserError(f"sigma must lie between {least:.2g} and {most:.2g}, the noise of training, not be {sigma}")
         super().__init__(t=diffusion.time_of(sigma), steps=1, width=width)
-        self.sigma = sigma

@@ -27,6 +27,9 @@ SMALL = str(PLUGINS / "small.py")
 ZOO = Path(__file__).parent / "zoo"
 BROKEN = str(PLUGINS / "broken.py")
 
+DOWNLOADED = {"ddpm_diffusers"}
+"""Defenses that need a network that somebody else has trained: they have tests of their own."""
+
 needs_training_split = pytest.mark.skipif(
     "BENCH_DATA" not in os.environ, reason="BENCH_DATA is not set: no training split"
 )

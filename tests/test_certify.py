@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import DOWNLOADED
 from scipy.stats import binomtest, norm
 
 from purification_bench.attacks import guard
 from purification_bench.benchmark.registries import ATTACKS, DEFENSES
 from purification_bench.defenses import DefendedClassifier
 from purification_bench.defenses.base import smooths
-from purification_bench.leaderboard.judging.certified import ALPHA, certified_accuracy, radii
+from purification_bench.leaderboard.judging.certified import ALPHA, certified_accuracy, current, largest_radius, radii
 from purification_bench.leaderboard.results.certificate import Certificate
+from purification_bench.leaderboard.showing.certified import draw
+from purification_bench.leaderboard.showing.tables.certified import certified
+from purification_bench.leaderboard.showing.values import Missing
 
-SMOOTHING = [name for name in DEFENSES.names() if smooths(DEFENSES.get(name))]
+SMOOTHING = [name for name in DEFENSES.names() if smooths(DEFENSES.get(name)) and name not in DOWNLOADED]
 CERTIFY = ("certify", "--dataset", "shapes", "--classifier", "matched", "-n", "8", "--samples", "60")
 
 
@@ -97,6 +101,77 @@ def test_no_attack_beats_a_certificate(mnist, bench):
         assert int(votes.mode().values) == int(y[k])
 
 
+def test_a_radius_is_no_larger_than_the_way_to_the_nearest_other_class():
+    """A plane between two classes: the true radius is the distance to it, and many draws come near that."""
+    distances, sigma, n = torch.tensor([0.1, 0.3, 0.5, 0.9]), 0.5, 200_000
+    torch.manual_seed(0)
+    counts = [int((distance + sigma * torch.randn(n) > 0).sum()) for distance in distances]
+    found = radii(certificate([True] * 4, counts, samples=n, sigma=sigma))
+    assert (found <= distances.numpy()).all()
+    assert (found > 0.9 * distances.numpy()).all()
+
+
+def test_the_curve_is_the_certified_accuracy():
+    stored = certificate([True] * 4, [1000, 990, 700, 0])
+    (line,) = draw([stored]).axes[0].get_lines()
+    radius, left = line.get_data()
+    for start, share in zip(radius, left, strict=True):
+        assert share == 100 * certified_accuracy(stored, start + 1e-9).value
+    assert line.get_drawstyle() == "steps-post"
+
+
+def test_a_radius_that_so_few_draws_cannot_certify_is_missing():
+    few = certificate([True] * 4, [100] * 4, samples=100, sigma=0.1)
+    (row,) = certified("d", [few]).rows
+    by_radius = row[2:8]
+    assert largest_radius(few) == pytest.approx(0.15, abs=0.01)
+    assert by_radius[0].value == 1.0 and all(isinstance(each, Missing) for each in by_radius[1:])
+
+
+def test_of_a_defense_the_newest_weights_are_shown_and_the_most_draws():
+    def made(weights, samples, day):
+        each = certificate([True], [5], samples=samples)
+        each.identity, each.created = {"defense": weights}, f"2026-11-{day}T00:00:00+00:00"
+        return each
+
+    old, few, many = made("a", 5000, 1), made("b", 100, 20), made("b", 1000, 10)
+    assert current([old, few, many]) == [many]
+
+
+FAULTY = """
+import torch
+from purification_bench import Defense, register_defense
+
+@register_defense("{name}")
+class Faulty(Defense):
+    stochastic = True
+    def __init__(self, *, sigma: float = 0.1):
+        super().__init__()
+        self.sigma = sigma
+    @property
+    def smoothing_sigma(self):
+        return self.sigma
+    def purify(self, x):
+        raise RuntimeError("no more")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "line"),
+    [
+        ("failing_smoother", "", "RuntimeError: no more (faulty.py"),
+        ("lying_smoother", "[sigma=-1]", "its smoothing_sigma is -1.0, not a deviation of noise"),
+    ],
+)
+def test_a_defense_that_fails_is_told_and_the_others_are_certified(name, options, line, bench, tmp_path):
+    (tmp_path / "faulty.py").write_text(FAULTY.format(name=name))
+    named = f"{name}{options},gaussian_noise"
+    status, out, err = bench(*CERTIFY, "--plugin", "faulty.py", "--defenses", named)
+    assert status == 1
+    assert line in err and "Traceback" not in err
+    assert "1 computed, 0 kept" in out
+
+
 def test_votes_are_counted_once_and_shown(bench):
     options = ("--defenses", "gaussian_noise,gaussian_noise[sigma=0.1]")
     status, out, _ = bench(*CERTIFY, *options)
@@ -126,6 +201,7 @@ def test_the_vote_of_little_noise_is_right_and_that_of_much_is_not(bench):
         (("--defenses", "gaussian_noise", "--samples", "0"), "--samples must be at least 1, not 0"),
         (("--defenses", "gausian_noise"), "unknown defense 'gausian_noise'"),
         (("--defenses", "smooth[sigma=0]"), "sigma must be positive, not 0"),
+        (("--defenses", "smooth[sigma=500]"), "sigma must lie between 0.005 and 79, the noise of training, not be 500"),
     ],
 )
 def test_what_has_no_certificate_is_refused_in_a_line(flags, line, bench):
@@ -144,3 +220,15 @@ def test_a_damaged_certificate_is_set_aside(damage, bench):
     status, _, err = bench("report", "results")
     assert status == 0 and path.name in err
     assert path.name in Path("results/README.md").read_text()
+    status, out, err = bench(*CERTIFY, "--defenses", "gaussian_noise")
+    assert status == 0 and "1 computed, 0 kept" in out
+
+
+def test_a_certificate_of_a_later_version_is_left_alone(bench):
+    bench(*CERTIFY, "--defenses", "gaussian_noise")
+    (path,) = Path("results/certificates").iterdir()
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 9'))
+    status, _, err = bench(*CERTIFY, "--defenses", "gaussian_noise")
+    assert status == 2 and "schema 9" in err and err.count("\n") == 1
+    status, _, err = bench("report", "results")
+    assert status == 0 and "schema 9" in err and path.is_file()

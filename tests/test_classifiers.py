@@ -108,7 +108,7 @@ def test_a_student_learns_what_its_teacher_answers_hot(tmp_path):
     teacher, student = (
         CLASSIFIERS.create(f"{name}[temperature=5]", (1, 12, 12), 3) for name in ("model_a_hot", "model_a_distilled")
     )
-    assert student.teacher == "model_a_hot[temperature=5]"
+    assert student.teacher == "model_a_hot[temperature=5.0]"
     data = Images(torch.rand(8, 1, 12, 12), torch.arange(8) % 3)
     seen, step = [], student.forward
     student.forward = lambda x: seen.append((x, step(x))) or seen[-1][1]
@@ -172,7 +172,8 @@ def test_what_robustbench_has_not_is_told(options, shape, line, robustbench):
         CLASSIFIERS.create(f"robustbench[{options}]", shape, 10)
 
 
-def test_without_robustbench_the_extra_is_told():
+def test_without_robustbench_the_extra_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "robustbench", None)
     with pytest.raises(UserError, match=r"pip install 'purification-bench\[robustbench\]'"):
         CLASSIFIERS.create("robustbench", (3, 32, 32), 10)
 

@@ -15,11 +15,12 @@ diffusers = pytest.importorskip("diffusers")
 def saved(tmp_path):
     """Save a pipeline for 3x16x16 images, with what is asked of its scheduler."""
 
-    def save(**schedule):
+    def save(network=None, **schedule):
         torch.manual_seed(0)
         network = diffusers.UNet2DModel(
-            sample_size=16, in_channels=3, out_channels=3, block_out_channels=(8, 8), layers_per_block=1,
+            sample_size=16, in_channels=3, block_out_channels=(8, 8), layers_per_block=1,
             down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, norm_num_groups=4,
+            **{"out_channels": 3, **(network or {})},
         )  # fmt: skip
         pipeline = diffusers.DDPMPipeline(network, diffusers.DDPMScheduler(**schedule))
         pipeline.save_pretrained(tmp_path / "pipeline")
@@ -62,9 +63,15 @@ def test_what_does_not_fit_is_refused_in_a_line(saved):
     _, text = saved()
     with pytest.raises(UserError, match=r"is for images of shape \(3, 16, 16\), not \(1, 28, 28\)"):
         DEFENSES.create(text).build((1, 28, 28), 10)
-    _, text = saved(beta_schedule="squaredcos_cap_v2")
-    with pytest.raises(UserError, match="has beta_schedule 'squaredcos_cap_v2'; only 'linear' is known here"):
-        DEFENSES.create(text).build((3, 16, 16), 10)
+    for parts, line in (
+        ({"beta_schedule": "squaredcos_cap_v2"}, "has beta_schedule 'squaredcos_cap_v2'; only 'linear' is known here"),
+        ({"trained_betas": [0.1] * 1000}, "has trained_betas"),
+        ({"network": {"num_class_embeds": 10}}, "has num_class_embeds 10; only None is known here"),
+        ({"network": {"out_channels": 6}}, "has out_channels 6; only 3 is known here"),
+    ):
+        _, text = saved(**parts)
+        with pytest.raises(UserError, match=line):
+            DEFENSES.create(text).build((3, 16, 16), 10)
 
 
 def test_a_pipeline_that_is_not_there_is_told_in_a_line(tmp_path):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import shipped_or_untrained
+from conftest import DOWNLOADED, shipped_or_untrained
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.registries import DATASETS, DEFENSES
 from purification_bench.defenses import DefendedClassifier
 
 CPU = torch.device("cpu")
-DOWNLOADED = {"ddpm_diffusers"}
-"""These need a network that somebody else has trained: they have tests of their own."""
 BUILT_IN = [
     name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in" and name not in DOWNLOADED
 ]
@@ -73,6 +71,12 @@ def test_values_do_not_depend_on_gradients_being_enabled(defense, x):
     with seeded(0, CPU):
         with_gradients = defense.purify(x.clone()).detach()
     assert torch.allclose(purify(defense, x), with_gradients, atol=1e-6)
+
+
+def test_it_purifies_in_inference_mode(defense, x):
+    with torch.inference_mode(), seeded(0, CPU):
+        purified = defense.purify(x.clone())
+    assert torch.allclose(purified, purify(defense, x), atol=1e-6)
 
 
 def test_only_torchs_default_generator_is_drawn_from(defense, x):

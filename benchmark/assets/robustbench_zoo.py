@@ -17,7 +17,8 @@ DATASETS = {10: "cifar10", 100: "cifar100"}
 class RobustBench(Classifier):
     """A classifier of RobustBench's zoo, by its name there: ``robustbench[model=Carmon2019Unlabeled]``.
 
-    RobustBench downloads the weights, once, into the user's cache. Needs the extra ``robustbench``.
+    Its classifiers are of CIFAR-10 and CIFAR-100: on other images of 3x32x32 they guess. RobustBench downloads the
+    weights, once, into the user's cache, and unpickles them. Needs the extra ``robustbench``.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from purification_bench.benchmark.registries import DEFENSES
 from purification_bench.benchmark.run import config, session
 from purification_bench.benchmark.run.certify import Certifying
 from purification_bench.benchmark.run.session import Session
+from purification_bench.benchmark.run.workbench import CannotBeJudgedError
 from purification_bench.defenses.base import smooths
 from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import split_list, split_spec
@@ -22,9 +23,12 @@ from purification_bench.leaderboard.results.certificate import Certificate
 from purification_bench.leaderboard.results.store import Store
 from purification_bench.leaderboard.showing.tables.certified import certified
 
+IMAGES = 100
+"""Certified where ``-n`` says nothing."""
+
 
 def run(args: argparse.Namespace) -> int:
-    """Certify what ``args`` name, show it, and write the page."""
+    """Certify what ``args`` name, show it, and write the page. Status 1 if a defense failed."""
     asked = split_list(args.defenses)
     _check(asked, args)
     store = Store(args.out)
@@ -32,15 +36,16 @@ def run(args: argparse.Namespace) -> int:
     begun = session.begin(_configured(args, asked), places(args))
     console.warn(begun.plan.warnings)
     wanted = _wanted(begun, args)
-    todo = [each for each in wanted if not store.certified(each.key)]
+    todo = [each for each in wanted if store.certificate(each.key) is None]
     screen = Console(file=sys.stdout)
-    if todo:
-        _compute(todo, begun, store, screen)
+    failed = _compute(todo, begun, store, screen) if todo else 0
+    if failed < len(todo):
         store.record_command(command_line("certify", args))
-    keys = {each.key for each in wanted}
-    _show([each for each in store.certificates() if each.key in keys], screen)
-    screen.print(f"{len(todo)} computed, {len(wanted) - len(todo)} kept. Page: {pages.current(store)}", soft_wrap=True)
-    return 0
+    _show([found for each in wanted if (found := store.certificate(each.key)) is not None], screen)
+    done, kept = len(todo) - failed, len(wanted) - len(todo)
+    screen.print(f"{done} computed, {kept} kept. Page: {pages.current(store)}", soft_wrap=True)
+    console.tell_set_aside(store)
+    return 1 if failed else 0
 
 
 def _check(asked: list[str], args: argparse.Namespace) -> None:
@@ -61,7 +66,7 @@ def _configured(args: argparse.Namespace, defenses: list[str]) -> config.RunConf
         "classifiers": args.classifier and split_list(args.classifier),
         "defenses": defenses,
         "references": [],
-        "n": args.n,
+        "n": IMAGES if args.n is None else args.n,
         "seed": args.seed,
         "device": args.device,
         "latency": False,
@@ -76,14 +81,20 @@ def _wanted(begun: Session, args: argparse.Namespace) -> list[Certifying]:
     return list({each.key: each for each in found}.values())
 
 
-def _compute(todo: list[Certifying], begun: Session, store: Store, screen: Console) -> None:
-    bench = begun.workbench()
+def _compute(todo: list[Certifying], begun: Session, store: Store, screen: Console) -> int:
+    """Certify what is to be done; a defense that fails is told in a line. Return how many did."""
+    bench, failed = begun.workbench(), 0
     store.prepare()
     with console.RunProgress(screen, len(todo)) as progress:
         for each in todo:
             text = f"{each.setting.where}: certifying {each.judged.spec.label}"
-            with progress.task(text, each.setting.n) as advance:
-                store.certify(each.run(bench, advance))
+            try:
+                with progress.task(text, each.setting.n) as advance:
+                    store.certify(each.run(bench, advance))
+            except CannotBeJudgedError as error:
+                print(f"bench: {each.judged.spec.label} cannot be certified: {error}", file=sys.stderr)
+                failed += 1
+    return failed
 
 
 def _show(found: list[Certificate], screen: Console) -> None:

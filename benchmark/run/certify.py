@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +14,15 @@ from torch import Tensor, nn
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.run.cells import Judged, Setting
-from purification_bench.benchmark.run.workbench import Workbench
+from purification_bench.benchmark.run.workbench import CannotBeJudgedError, Workbench
 from purification_bench.benchmark.seeds import keyed_seed
-from purification_bench.defenses.base import DefendedClassifier, Defense
+from purification_bench.defenses.base import DefendedClassifier
+from purification_bench.defenses.faults import FAULTS, reason
 from purification_bench.leaderboard.results.canonical import digest
 from purification_bench.leaderboard.results.certificate import Certificate
+
+VERSION = "1"
+"""Raise it when the votes of the same defense change: they are then counted anew."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Certifying:
     @property
     def identity(self) -> dict[str, Any]:
         """What the votes depend on."""
-        asked = {"kind": "certificate", "selection": self.selection, "samples": self.samples}
+        asked = {"kind": "certificate", "version": VERSION, "selection": self.selection, "samples": self.samples}
         return {**asked, "setting": dict(self.setting.identity), "defense": dict(self.judged.identity)}
 
     @property
@@ -51,23 +56,29 @@ class Certifying:
     def run(self, bench: Workbench, advance: Callable[[int], None]) -> Certificate:
         """Count the votes; ``advance`` is told of each image done.
 
-        Raises ``CannotBeJudgedError`` for a defense that fails while it is made.
+        Raises ``CannotBeJudgedError`` for a defense that fails, or says nothing of use of its noise.
         """
         defense = bench.defense(self.setting, self.judged.spec)
+        sigma = defense.smoothing_sigma
+        if sigma is None or not 0 < sigma < math.inf:
+            raise CannotBeJudgedError(f"its smoothing_sigma is {sigma}, not a deviation of noise")
         model = DefendedClassifier(bench.classifier(self.setting), defense)
         x, y = bench.images(self.setting)
         right, counts, begun = [], [], time.perf_counter()
-        for k, (image, label) in enumerate(zip(x, y, strict=True)):
-            chosen, count = self._votes(model, image.to(bench.device), k)
-            right.append(chosen == int(label))
-            counts.append(count)
-            advance(1)
+        try:
+            for k, (image, label) in enumerate(zip(x, y, strict=True)):
+                chosen, count = self._votes(model, image.to(bench.device), k)
+                right.append(chosen == int(label))
+                counts.append(count)
+                advance(1)
+        except FAULTS as error:
+            raise CannotBeJudgedError(reason(error)) from error
         return Certificate(
             identity=self.identity,
             dataset=self.setting.dataset.label,
             classifier=self.setting.classifier.label,
             defense=self.judged.spec.label,
-            sigma=sigma_of(defense),
+            sigma=sigma,
             samples=self.samples,
             right=right,
             counts=counts,
@@ -88,11 +99,3 @@ class Certifying:
         """Return the class ``(draws,)`` that the classifier sees in each draw of one image."""
         batches = image.expand(draws, *image.shape).split(self.setting.batch_size)
         return torch.cat([model(batch.contiguous()).argmax(dim=1) for batch in batches])
-
-
-def sigma_of(defense: Defense) -> float:
-    """Return the noise that a defense begins with; raise ``ValueError`` for one that begins with none."""
-    sigma = defense.smoothing_sigma
-    if sigma is None:
-        raise ValueError(f"{defense.spec.label} begins with no Gaussian noise")
-    return sigma

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import scipy  # whose parts are loaded where they are first used
 from numpy.typing import NDArray
@@ -27,6 +29,25 @@ def radii(certificate: Certificate) -> NDArray[np.float64]:
     held = np.array(certificate.right) & (least > 0.5)
     found: NDArray[np.float64] = np.where(held, certificate.sigma * scipy.special.ndtri(np.maximum(least, 0.5)), -1.0)
     return found
+
+
+def largest_radius(certificate: Certificate) -> float:
+    """Return the radius of an image all of whose draws agree: as many draws certify no larger one."""
+    return float(certificate.sigma * scipy.special.ndtri(ALPHA ** (1 / certificate.samples)))
+
+
+def current(certificates: Iterable[Certificate]) -> list[Certificate]:
+    """Return one certificate of each defense at each place, in order: of its newest weights, the one of most draws."""
+    rows: dict[tuple[str, str, str], list[Certificate]] = {}
+    for each in certificates:
+        rows.setdefault((each.dataset, each.classifier, each.defense), []).append(each)
+    return [_chosen(rows[place]) for place in sorted(rows)]
+
+
+def _chosen(made: list[Certificate]) -> Certificate:
+    newest = max(made, key=lambda each: each.created)
+    same = [each for each in made if each.identity.get("defense") == newest.identity.get("defense")]
+    return max(same, key=lambda each: (len(each.counts) * each.samples, each.created))
 
 
 def certified_accuracy(certificate: Certificate, radius: float) -> Estimate:

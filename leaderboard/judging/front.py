@@ -22,6 +22,8 @@ class Point:
     """The headline at the mark."""
     stands: bool
     """It has a rank: nothing is said against its headline."""
+    device: str
+    """What it was timed on."""
 
     def beats(self, other: Point) -> bool:
         """Say whether this row is as fast as another and keeps as much, and better in one of the two."""
@@ -31,16 +33,16 @@ class Point:
 
 def measured(board: Board) -> list[Point]:
     """Return the rows that can be set against one another, the fastest first: those timed where most were."""
-    timed = [(row, row.latency) for row in board.rows.values() if row.latency is not None and row.latency.latency]
-    devices = Counter(str(result.environment["device_name"]) for _, result in timed)
     points = []
-    for row, result in timed:
+    for row in board.rows.values():
         robust = standing(board, row, board.mark).robust
-        same = result.environment["device_name"] == devices.most_common(1)[0][0]
-        if robust is not None and result.latency and same:
-            spent = result.latency["single"]["end_to_end"]["p50_ms"]
-            points.append(Point(row.defense, float(spent), robust, stands(board, row)))
-    return sorted(points, key=lambda point: (point.milliseconds, -point.robust.value))
+        if robust is not None and row.latency is not None and row.latency.latency:
+            spent = float(row.latency.latency["single"]["end_to_end"]["p50_ms"])
+            device = str(row.latency.environment["device_name"])
+            points.append(Point(row.defense, spent, robust, stands(board, row), device))
+    devices = Counter(point.device for point in points)
+    chosen = [point for point in points if point.device == devices.most_common(1)[0][0]]
+    return sorted(chosen, key=lambda point: (point.milliseconds, -point.robust.value))
 
 
 def front(points: list[Point]) -> list[Point]:

@@ -7,14 +7,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from purification_bench.leaderboard.results.canonical import digest
-from purification_bench.leaderboard.results.errors import ResultError
+from purification_bench.leaderboard.results.errors import LaterSchemaError, ResultError
 from purification_bench.leaderboard.results.stored import AtLeastOne, Count
+
+SCHEMA: Literal[1] = 1
 
 
 class Certificate(msgspec.Struct, kw_only=True):
     """The votes of a defense's draws on clean images: for each, one class was chosen, and counted in other draws."""
 
-    schema: Literal[1] = 1
+    schema: Literal[1] = SCHEMA
     identity: dict[str, Any]
     """What was certified, and how: the file is named by its digest."""
     dataset: str
@@ -44,9 +46,16 @@ class Certificate(msgspec.Struct, kw_only=True):
 
     @classmethod
     def loads(cls, text: str) -> Certificate:
-        """Read a stored certificate; raise ``ResultError`` where it cannot be."""
+        """Read a stored certificate.
+
+        Raises ``ResultError`` where it cannot be, ``LaterSchemaError`` for one of a later version.
+        """
         try:
-            read = msgspec.json.decode(text, type=cls)
+            row = msgspec.json.decode(text)
+            schema = row.get("schema") if isinstance(row, dict) else None
+            if isinstance(schema, int) and schema > SCHEMA:
+                raise LaterSchemaError(f"a certificate has schema {schema}, this version reads {SCHEMA}: update it")
+            read = msgspec.convert(row, cls)
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             raise ResultError(f"not a stored certificate: {error}") from error
         if len(read.right) != len(read.counts) or not read.counts or max(read.counts) > read.samples:

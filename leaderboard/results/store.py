@@ -142,20 +142,38 @@ class Store:
     def certify(self, certificate: Certificate) -> None:
         """File a certificate under its key, in one step."""
         self._certificates.mkdir(exist_ok=True)
+        clear_leftovers(self._certificates)
         with replacing(self._certificates / f"{certificate.key[:16]}.json") as partial:
             partial.write_text(certificate.dumps(), encoding="utf-8")
 
-    def certified(self, key: str) -> bool:
-        """Say whether a certificate of this key is there."""
-        return (self._certificates / f"{key[:16]}.json").is_file()
+    def certificate(self, key: str) -> Certificate | None:
+        """Return the stored certificate of a key; None where there is none, or only one that cannot be read.
+
+        Raises ``StoreError`` where a later version wrote it.
+        """
+        path = self._certificates / f"{key[:16]}.json"
+        try:
+            return self._read_certificate(path) if path.is_file() else None
+        except LaterSchemaError as error:
+            raise StoreError(f"{path}: {error}") from error
 
     def certificates(self) -> Iterator[Certificate]:
         """Yield every readable certificate, in the order of file names."""
         for path in sorted(self._certificates.glob("*.json")):
             try:
-                yield Certificate.loads(path.read_text(encoding="utf-8"))
-            except (ResultError, UnicodeDecodeError) as error:
-                self.put_aside(path, str(error))
+                found = self._read_certificate(path)
+            except LaterSchemaError as error:
+                self._remember(path, str(error))
+                continue
+            if found is not None:
+                yield found
+
+    def _read_certificate(self, path: Path) -> Certificate | None:
+        try:
+            return Certificate.loads(path.read_text(encoding="utf-8"))
+        except (ResultError, UnicodeDecodeError) as error:
+            self.put_aside(path, str(error))
+            return None
 
     def put_aside(self, path: Path, reason: str) -> None:
         """Remember a file that cannot be read, and why; a store that is written renames it, so that it is not lost."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from purification_bench.leaderboard.judging.certified import radii
+from purification_bench.leaderboard.judging.certified import current, radii
 from purification_bench.leaderboard.results.certificate import Certificate
 from purification_bench.leaderboard.results.store import file_stem
 from purification_bench.leaderboard.showing import markdown
@@ -24,7 +24,7 @@ CAPTION = "The share of clean images whose vote is right and cannot be moved, ag
 def section(certificates: Iterable[Certificate], page: Path) -> list[str]:
     """Return the part of a page on certificates, one table and picture for each data set and classifier."""
     places: dict[tuple[str, str], list[Certificate]] = {}
-    for each in sorted(certificates, key=lambda each: (each.dataset, each.classifier, each.defense, each.created)):
+    for each in current(certificates):
         places.setdefault((each.dataset, each.classifier), []).append(each)
     parts = []
     for place, found in places.items():
@@ -46,7 +46,7 @@ def draw(certificates: list[Certificate]) -> Figure:
         found = radii(each)
         held = np.sort(found[found >= 0])
         left = 100 * (len(held) - np.arange(len(held) + 1)) / len(found)
-        panel.step([0.0, *held], left, where="pre", color=PALETTE[k % len(PALETTE)], label=short[each.defense])
+        panel.step([0.0, *held], left, where="post", color=PALETTE[k % len(PALETTE)], label=short[each.defense])
     panel.set_xlabel("L2 radius (pixels in [0, 1])")
     panel.set_ylabel("certified accuracy (%)")
     panel.set_ylim(0, 100)

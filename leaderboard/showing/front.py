@@ -44,7 +44,7 @@ def draw_pareto(board: Board) -> Figure | None:
         _draw(panel, point, k, of_board(board)[point.defense], filled=point in best)
     panel.set_xscale("log")
     panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    panel.set_xlabel("ms an image, purified and classified")
+    panel.set_xlabel(f"ms an image, purified and classified, on {points[0].device}")
     panel.set_ylabel("robust (%)")
     panel.set_ylim(0, 100)
     panel.grid(color="0.92")

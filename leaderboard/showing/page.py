@@ -26,7 +26,7 @@ GAPS = (
 PARETO = (
     "What all attackers together leave at the size at which rows are compared, against the time that an image takes, "
     "one at a time. Filled: of the rows that have a rank, no other is as fast and keeps as much. A cross: no rank, so "
-    "that less may be left."
+    "that less may be left. Rows that were timed on another device are left out."
 )
 CURVES = (
     f"Accuracy under attackers who do not know the purifier, attack by attack, of at most {MOST_ROWS} defenses. Others "

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from purification_bench.leaderboard.judging.certified import ALPHA, certified_accuracy
+from purification_bench.leaderboard.judging.certified import ALPHA, certified_accuracy, largest_radius
 from purification_bench.leaderboard.results.certificate import Certificate
 from purification_bench.leaderboard.showing.names import shortened
 from purification_bench.leaderboard.showing.table import Table, figures, words
-from purification_bench.leaderboard.showing.values import Count, Name, Number, Size, Term, Value, text
+from purification_bench.leaderboard.showing.values import Count, Name, Number, Size, Term, Value, known, text
 
 RADII = (0.25, 0.5, 1.0, 1.5, 2.0)
 NOTE = text(
-    "A defense that begins with Gaussian noise has a vote: the class that most of its draws see. Within the ",
+    "Of a defense that begins with Gaussian noise, the ",
+    Term("vote"),
+    " is the class that the classifier would see most often, were there no end of draws. Within the ",
     Term("certified"),
-    " L2 radius no attack whatever moves that vote (randomised smoothing: Cohen et al. 2019). Figures are the share of "
-    "clean images whose vote is right and certified at the radius; at 0 it only has to be a sure majority. Each radius "
-    f"holds with a chance of {100 * (1 - ALPHA):g} %, from a Clopper-Pearson interval of as many draws as told. All "
-    "other tables judge single draws, not votes: the two are not to be compared.",
+    " L2 radius no attack whatever moves it (randomised smoothing: Cohen et al. 2019). Figures are the share of clean "
+    "images whose vote is right and certified at the radius; at 0 it only has to be known. Each radius holds with a "
+    f"chance of {100 * (1 - ALPHA):g} %, from a Clopper-Pearson interval of as many draws as told; where so many draws "
+    "could not certify a radius, were they all right, there is none. All other tables judge single draws, not votes: "
+    "the two are not to be compared.",
 )
 
 
@@ -31,11 +34,12 @@ def certified(where: str, certificates: Sequence[Certificate]) -> Table:
 
 
 def _row(certificate: Certificate, name: str) -> list[Value]:
-    n = len(certificate.counts)
+    n, largest = len(certificate.counts), largest_radius(certificate)
     return [
         Name(name),
         Size(certificate.sigma),
-        *(certified_accuracy(certificate, radius) for radius in (0.0, *RADII)),
+        certified_accuracy(certificate, 0.0),
+        *(known(certified_accuracy(certificate, each) if each <= largest else None) for each in RADII),
         Count(n),
         Count(certificate.samples),
         Number(certificate.seconds / n, "s"),

@@ -1,4 +1,4 @@
-"""Two networks that are trained in turn, each by its own optimiser."""
+"""One step of an optimiser."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 
 def descend(loss: Tensor, optimizer: Optimizer) -> None:
-    """Take one step down a loss, with gradients of nothing else."""
+    """Take one step down the gradient of a loss, and of nothing before it."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
