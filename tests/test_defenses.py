@@ -14,7 +14,11 @@ CPU = torch.device("cpu")
 BUILT_IN = [
     name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in" and name not in DOWNLOADED
 ]
-SHORT = {"defensegan": "defensegan[steps=8,restarts=2]", "abs": "abs[samples=50,steps=5]"}
+SHORT = {
+    "defensegan": "defensegan[steps=8,restarts=2]",
+    "abs": "abs[samples=50,steps=5]",
+    "advpfy": "advpfy[maps=8,steps=2,restarts=2]",
+}
 """What would take seconds an image, cut short."""
 
 
