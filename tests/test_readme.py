@@ -108,6 +108,47 @@ def test_the_plugin_of_the_guide_is_trained_and_attacked(bench, tmp_path):
     assert "robust at 8/255" in page and "0.03137" not in page
 
 
+FEW = """
+n = 8
+draws = 1
+eot_samples = 1
+eps = ["mark"]
+threats = ["graybox", "bpda", "whitebox"]
+attacks = ["fgsm", "pgd[steps=5]", "noise"]
+
+[[override]]
+threat = ["bpda", "whitebox"]
+attacks = ["fgsm", "pgd[steps=5]"]
+"""
+
+
+def test_images_in_colour_go_the_whole_way(bench, tmp_path):
+    """A diffusion model is trained on generated 3x32x32 images, and audited with its page."""
+    (plugin,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "plugins.md").read_text(), re.DOTALL)
+    (tmp_path / "hues.py").write_text(plugin.replace('"patches"', '"hues"').replace('"tiny"', '"tinier"'))
+    where = ("--dataset", "hues", "--plugin", "hues.py", "--zoo", "zoo")
+    assert bench("train", "classifier", "tinier", *where, "--epochs", "5")[0] == 0
+    short = ("--epochs", "1", "--batch-size", "40", "--limit", "120", "--validation", "20")
+    status, _, err = bench("train", "defense", "ddpm[width=8]", *where, *short)
+    assert status == 0, err
+    (tmp_path / "few.toml").write_text("n = 12\neot_samples = 2\n")
+    status, out, err = bench(
+        "audit",
+        "ddpm_onestep[t=50,width=8]",
+        *where,
+        "--classifier",
+        "tinier",
+        "--config",
+        "few.toml",
+        "--out",
+        "audited",
+    )
+    assert status in (0, 1), err
+    assert "hues, tinier" in out and "ddpm_onestep" in out
+    assert "ERROR" not in out + err
+    assert "ddpm_onestep" in (tmp_path / "audited" / "README.md").read_text()
+
+
 def test_a_model_of_timm_is_a_classifier_in_a_few_lines(bench, tmp_path, monkeypatch):
     """``timm`` is played by a module that makes a small network and remembers what it was asked for."""
     (plugin,) = re.findall(r"```python\n(.*?)```", COLOUR, re.DOTALL)
