@@ -131,18 +131,9 @@ def test_images_in_colour_go_the_whole_way(bench, tmp_path):
     short = ("--epochs", "1", "--batch-size", "40", "--limit", "120", "--validation", "20")
     status, _, err = bench("train", "defense", "ddpm[width=8]", *where, *short)
     assert status == 0, err
-    (tmp_path / "few.toml").write_text("n = 12\neot_samples = 2\n")
-    status, out, err = bench(
-        "audit",
-        "ddpm_onestep[t=50,width=8]",
-        *where,
-        "--classifier",
-        "tinier",
-        "--config",
-        "few.toml",
-        "--out",
-        "audited",
-    )
+    (tmp_path / "few.toml").write_text(FEW)
+    few = ("--classifier", "tinier", "--config", "few.toml", "--out", "audited")
+    status, out, err = bench("audit", "ddpm_onestep[t=50,width=8]", *where, *few)
     assert status in (0, 1), err
     assert "hues, tinier" in out and "ddpm_onestep" in out
     assert "ERROR" not in out + err
