@@ -29,6 +29,12 @@ class Defense(nn.Module):
     """The most that training saw: nothing, clean images, the target classifier, or an attack on it."""
     undefended: ClassVar[bool] = False
     """It passes images on: the row that others are compared with."""
+    smoothing_sigma: float | None = None
+    """Standard deviation, in pixel units, of the Gaussian noise that ``purify`` adds to an image before all else.
+
+    Where all that follows sees of x is that sum, and the draws in a batch are independent, ``bench certify`` can
+    certify the vote of many draws (Cohen et al. 2019). ``version`` covers it. None: it adds no such noise.
+    """
     inference_options: ClassVar[frozenset[str]] = frozenset()
     """Options that training does not depend on: one set of weights serves every value of them."""
     shown_options: ClassVar[frozenset[str]] = frozenset()
@@ -44,15 +50,6 @@ class Defense(nn.Module):
     surrogate_version: ClassVar[str] = "1"
     """Raise it when ``surrogate`` changes: results of the attacks that follow that are then computed anew."""
     spec: Spec
-
-    @property
-    def smoothing_sigma(self) -> float | None:
-        """Standard deviation, in pixel units, of the Gaussian noise that ``purify`` adds to an image before all else.
-
-        Where all that follows sees of x is that sum, and the draws in a batch are independent, ``bench certify`` can
-        certify the vote of many draws (Cohen et al. 2019). ``version`` covers it. None: it adds no such noise.
-        """
-        return None
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make what depends on the images: called once, with ``(C, H, W)``, before weights are loaded or trained."""
@@ -152,11 +149,6 @@ def relaxes(cls: type[Defense]) -> bool:
 def detects(cls: type[Defense]) -> bool:
     """Say whether a defense class rejects images besides purifying them."""
     return cls.rejects is not Defense.rejects
-
-
-def smooths(cls: type[Defense]) -> bool:
-    """Say whether a defense class begins with Gaussian noise, and says how much."""
-    return cls.smoothing_sigma is not Defense.smoothing_sigma
 
 
 def sees_classifier(cls: type[Defense]) -> bool:

@@ -43,11 +43,7 @@ class ReverseChain(Defense):
         if steps > t:
             raise UserError(f"steps must be at most t, {t}, not {steps}")
         self.t, self.steps = t, steps
-
-    @property
-    def smoothing_sigma(self) -> float:
-        """The noise of time ``t``, beside an image that is not scaled down."""
-        return diffusion.sigma(self.t)
+        self.smoothing_sigma = diffusion.sigma(t)
 
     def purify(self, x: Tensor) -> Tensor:
         """Add noise, then take it away step by step."""

@@ -50,11 +50,7 @@ class FlowPure(Defense):
         at_least_one(steps=steps)
         self.sigma, self.start, self.steps = sigma, start, steps
         self.width = UNet.checked(width)
-
-    @property
-    def smoothing_sigma(self) -> float:
-        """What noise is left at ``start``."""
-        return (1 - self.start) * self.sigma
+        self.smoothing_sigma = (1 - start) * sigma
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the network."""

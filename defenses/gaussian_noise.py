@@ -26,12 +26,7 @@ class GaussianNoise(Defense):
     def __init__(self, *, sigma: float = 0.25) -> None:
         super().__init__()
         positive(sigma=sigma)
-        self.sigma = sigma
-
-    @property
-    def smoothing_sigma(self) -> float:
-        """The noise is all that there is."""
-        return self.sigma
+        self.sigma = self.smoothing_sigma = sigma
 
     def purify(self, x: Tensor) -> Tensor:
         """Return noisy images, clipped to [0, 1]."""

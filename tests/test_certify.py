@@ -13,21 +13,23 @@ from scipy.stats import binomtest, norm
 from purification_bench.attacks import guard
 from purification_bench.benchmark.registries import ATTACKS, DEFENSES
 from purification_bench.defenses import DefendedClassifier
-from purification_bench.defenses.base import smooths
 from purification_bench.leaderboard.judging.certified import ALPHA, certified_accuracy, current, largest_radius, radii
 from purification_bench.leaderboard.results.certificate import Certificate
 from purification_bench.leaderboard.showing.certified import draw
 from purification_bench.leaderboard.showing.tables.certified import certified
 from purification_bench.leaderboard.showing.values import Missing
 
-SMOOTHING = [name for name in DEFENSES.names() if smooths(DEFENSES.get(name)) and name not in DOWNLOADED]
+BUILT_IN = [
+    name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in" and name not in DOWNLOADED
+]
+SMOOTHING = [name for name in BUILT_IN if DEFENSES.create(name).smoothing_sigma is not None]
 CERTIFY = ("certify", "--dataset", "shapes", "--classifier", "matched", "-n", "8", "--samples", "60")
 
 
-def certificate(right, counts, samples=1000, sigma=0.5) -> Certificate:
+def certificate(right, counts, samples=1000, sigma=0.5, seed=0) -> Certificate:
     return Certificate(
-        identity={}, dataset="d", classifier="c", defense="smooth", sigma=sigma, samples=samples, right=right,
-        counts=counts, seconds=1.0, environment={}, created="2026-11-28T00:00:00+00:00",
+        identity={}, dataset="d", classifier="c", defense="smooth", seed=seed, sigma=sigma, samples=samples,
+        right=right, counts=counts, seconds=1.0, environment={}, created="2026-11-28T00:00:00+00:00",
     )  # fmt: skip
 
 
@@ -113,11 +115,13 @@ def test_a_radius_is_no_larger_than_the_way_to_the_nearest_other_class():
 
 def test_the_curve_is_the_certified_accuracy():
     stored = certificate([True] * 4, [1000, 990, 700, 0])
-    (line,) = draw([stored]).axes[0].get_lines()
+    line, end = draw([stored]).axes[0].get_lines()
     radius, left = line.get_data()
-    for start, share in zip(radius, left, strict=True):
+    for start, share in zip(radius[:-1], left, strict=False):
         assert share == 100 * certified_accuracy(stored, start + 1e-9).value
     assert line.get_drawstyle() == "steps-post"
+    assert (radius[-1], left[-1]) == (largest_radius(stored), 25.0), "what so many draws cannot tell is not drawn"
+    assert end.get_xdata() == [radius[-1]]
 
 
 def test_a_radius_that_so_few_draws_cannot_certify_is_missing():
@@ -126,16 +130,20 @@ def test_a_radius_that_so_few_draws_cannot_certify_is_missing():
     by_radius = row[2:8]
     assert largest_radius(few) == pytest.approx(0.15, abs=0.01)
     assert by_radius[0].value == 1.0 and all(isinstance(each, Missing) for each in by_radius[1:])
+    (row,) = certified("d", [certificate([True], [5], samples=5)]).rows
+    assert all(isinstance(each, Missing) for each in row[2:8]), "five draws know no majority"
 
 
 def test_of_a_defense_the_newest_weights_are_shown_and_the_most_draws():
-    def made(weights, samples, day):
-        each = certificate([True], [5], samples=samples)
-        each.identity, each.created = {"defense": weights}, f"2026-11-{day}T00:00:00+00:00"
+    def made(weights, images, samples, day, seed=0):
+        each = certificate([True] * images, [5] * images, samples=samples, seed=seed)
+        each.identity, each.created = {"defense": weights}, f"2026-11-{day:02}T00:00:00+00:00"
         return each
 
-    old, few, many = made("a", 5000, 1), made("b", 100, 20), made("b", 1000, 10)
+    old, few, many = made("a", 9, 5000, 1), made("b", 2, 100, 20), made("b", 2, 1000, 10)
     assert current([old, few, many]) == [many]
+    assert current([many, made("b", 3, 10, 11)])[0].samples == 10, "more images before more draws"
+    assert current([made("b", 2, 1000, 30, seed=1), many]) == [many], "of several seeds not the last one tried"
 
 
 FAULTY = """
@@ -147,24 +155,23 @@ class Faulty(Defense):
     stochastic = True
     def __init__(self, *, sigma: float = 0.1):
         super().__init__()
-        self.sigma = sigma
-    @property
-    def smoothing_sigma(self):
-        return self.sigma
+        self.smoothing_sigma = sigma
     def purify(self, x):
-        raise RuntimeError("no more")
+        {body}
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "line"),
+    ("name", "options", "body", "line"),
     [
-        ("failing_smoother", "", "RuntimeError: no more (faulty.py"),
-        ("lying_smoother", "[sigma=-1]", "its smoothing_sigma is -1.0, not a deviation of noise"),
+        ("failing_smoother", "", "raise RuntimeError('no more')", "RuntimeError: no more (faulty.py"),
+        ("lying_smoother", "[sigma=-1]", "return x", "its smoothing_sigma is -1.0, not a deviation of noise"),
+        ("still_smoother", "", "return x", "two draws of one image are the same: there is no noise to certify"),
+        ("wide_smoother", "", "return 9 * torch.randn_like(x)", "returned values outside [0, 1]"),
     ],
 )
-def test_a_defense_that_fails_is_told_and_the_others_are_certified(name, options, line, bench, tmp_path):
-    (tmp_path / "faulty.py").write_text(FAULTY.format(name=name))
+def test_a_defense_that_fails_is_told_and_the_others_are_certified(name, options, body, line, bench, tmp_path):
+    (tmp_path / "faulty.py").write_text(FAULTY.format(name=name, body=body))
     named = f"{name}{options},gaussian_noise"
     status, out, err = bench(*CERTIFY, "--plugin", "faulty.py", "--defenses", named)
     assert status == 1
@@ -178,7 +185,11 @@ def test_votes_are_counted_once_and_shown(bench):
     assert status == 0
     assert "certified" in out and "2 computed, 0 kept" in out
     page = Path("results/README.md").read_text()
-    assert "shapes, matched: certified" in page and "figures/certified-shapes-matched.png" in page
+    assert (
+        "No results yet" not in page
+        and "shapes, matched: certified" in page
+        and "figures/certified-shapes-matched.png" in page
+    )
     assert "bench certify --defenses" in page
     before = {path: path.read_text() for path in Path("results/certificates").iterdir()}
     assert "0 computed, 2 kept" in bench(*CERTIFY, *options)[1]
@@ -197,7 +208,7 @@ def test_the_vote_of_little_noise_is_right_and_that_of_much_is_not(bench):
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (("--defenses", "none"), "nothing to certify: 'none' does not begin with Gaussian noise; those do: ddpm,"),
+        (("--defenses", "none"), "no certificate for 'none': it does not begin with Gaussian noise; these do: ddpm,"),
         (("--defenses", "gaussian_noise", "--samples", "0"), "--samples must be at least 1, not 0"),
         (("--defenses", "gausian_noise"), "unknown defense 'gausian_noise'"),
         (("--defenses", "smooth[sigma=0]"), "sigma must be positive, not 0"),

@@ -164,7 +164,11 @@ def test_robustbenchs_classifiers_are_asked_for_by_their_names(robustbench):
             "unknown model 'Carmon2019'; did you mean 'Carmon2019Unlabeled'? Valid: Carm",
         ),
         ("threat=linf", (3, 32, 32), "unknown part of RobustBench's zoo: 'linf'; did you mean 'Linf'? Valid: L2, Linf"),
-        ("threat=Linf", (1, 28, 28), "RobustBench has classifiers of 3x32x32 images in 10 or 100 classes, not of"),
+        (
+            "threat=Linf",
+            (1, 28, 28),
+            "has classifiers of 3x32x32 images in 10 or 100 classes, not 10 of (1, 28, 28)",
+        ),
     ],
 )
 def test_what_robustbench_has_not_is_told(options, shape, line, robustbench):

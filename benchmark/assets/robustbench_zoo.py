@@ -35,7 +35,9 @@ class RobustBench(Classifier):
     ) -> None:
         super().__init__()
         if shape != (3, 32, 32) or num_classes not in DATASETS:
-            raise UserError(f"RobustBench has classifiers of 3x32x32 images in 10 or 100 classes, not of {shape}")
+            raise UserError(
+                f"RobustBench has classifiers of 3x32x32 images in 10 or 100 classes, not {num_classes} of {shape}"
+            )
         try:
             from robustbench.model_zoo import model_dicts
             from robustbench.utils import load_model

@@ -15,9 +15,8 @@ from purification_bench.benchmark.run import config, session
 from purification_bench.benchmark.run.certify import Certifying
 from purification_bench.benchmark.run.session import Session
 from purification_bench.benchmark.run.workbench import CannotBeJudgedError
-from purification_bench.defenses.base import smooths
 from purification_bench.defenses.errors import UserError
-from purification_bench.defenses.spec import split_list, split_spec
+from purification_bench.defenses.spec import split_list
 from purification_bench.leaderboard import pages
 from purification_bench.leaderboard.results.certificate import Certificate
 from purification_bench.leaderboard.results.store import Store
@@ -51,13 +50,19 @@ def run(args: argparse.Namespace) -> int:
 def _check(asked: list[str], args: argparse.Namespace) -> None:
     """Refuse a defense whose vote has no certificate, and numbers that make none."""
     for text in asked:
-        name = split_spec(text)[0]
-        if not smooths(DEFENSES.get(name)):
-            able = ", ".join(each for each in DEFENSES.names() if smooths(DEFENSES.get(each)))
-            raise UserError(f"nothing to certify: {name!r} does not begin with Gaussian noise; those do: {able}")
+        if DEFENSES.create(text).smoothing_sigma is None:
+            able = ", ".join(name for name in DEFENSES.names() if _begins_with_noise(name))
+            raise UserError(f"no certificate for {text!r}: it does not begin with Gaussian noise; these do: {able}")
     for flag in ("selection", "samples"):
         if getattr(args, flag) < 1:
             raise UserError(f"--{flag} must be at least 1, not {getattr(args, flag)}")
+
+
+def _begins_with_noise(name: str) -> bool:
+    try:
+        return DEFENSES.create(name).smoothing_sigma is not None
+    except UserError:  # an option that must be given, a library that is not there
+        return False
 
 
 def _configured(args: argparse.Namespace, defenses: list[str]) -> config.RunConfig:

@@ -128,18 +128,23 @@ def standing(board: Board, row: Row, eps: float, most: int | None = None) -> Sta
 def curve(board: Board, row: Row) -> list[tuple[float, Standing]]:
     """Return what a row is worth at every size at which somebody attacked it who sees it, on the same images.
 
-    *Robust* does not rise with the size: what lies in a ball lies in a larger one. Where weaker attacks, or draws of a
-    stochastic defense, put it higher, it is what it was at the smaller size.
+    No figure rises with the size: what lies in a ball lies in a larger one. Where weaker attacks, or draws of a
+    stochastic defense, put one higher, it is what it was at the smaller size.
     """
     sizes = board.adaptive_sizes(row)
     shared = min((n for eps in sizes if (n := standing(board, row, eps).n)), default=0)
     points: list[tuple[float, Standing]] = []
-    lowest: Estimate | None = None
+    claimed: Estimate | None = None
+    robust: Estimate | None = None
     for eps in sizes:
         at = standing(board, row, eps, shared)
-        lowest = min((each for each in (lowest, at.robust) if each is not None), key=lambda e: e.value, default=None)
-        points.append((eps, replace(at, robust=lowest)))
+        claimed, robust = _lower(claimed, at.claimed), _lower(robust, at.robust)
+        points.append((eps, replace(at, claimed=claimed, robust=robust)))
     return points
+
+
+def _lower(one: Estimate | None, other: Estimate | None) -> Estimate | None:
+    return min((each for each in (one, other) if each is not None), key=lambda each: each.value, default=None)
 
 
 def area(board: Board, row: Row) -> float | None:

@@ -32,12 +32,18 @@ def radii(certificate: Certificate) -> NDArray[np.float64]:
 
 
 def largest_radius(certificate: Certificate) -> float:
-    """Return the radius of an image all of whose draws agree: as many draws certify no larger one."""
+    """Return the radius of an image all of whose draws agree: as many draws certify no larger one.
+
+    It is negative where they are too few to know a majority.
+    """
     return float(certificate.sigma * scipy.special.ndtri(ALPHA ** (1 / certificate.samples)))
 
 
 def current(certificates: Iterable[Certificate]) -> list[Certificate]:
-    """Return one certificate of each defense at each place, in order: of its newest weights, the one of most draws."""
+    """Return one certificate of each defense at each place, in order: of its newest weights, that of most images.
+
+    Of as many images, that of most draws; of as many draws, that of the lowest seed.
+    """
     rows: dict[tuple[str, str, str], list[Certificate]] = {}
     for each in certificates:
         rows.setdefault((each.dataset, each.classifier, each.defense), []).append(each)
@@ -47,7 +53,7 @@ def current(certificates: Iterable[Certificate]) -> list[Certificate]:
 def _chosen(made: list[Certificate]) -> Certificate:
     newest = max(made, key=lambda each: each.created)
     same = [each for each in made if each.identity.get("defense") == newest.identity.get("defense")]
-    return max(same, key=lambda each: (len(each.counts) * each.samples, each.created))
+    return max(same, key=lambda each: (len(each.counts), each.samples, -each.seed))
 
 
 def certified_accuracy(certificate: Certificate, radius: float) -> Estimate:

@@ -22,8 +22,9 @@ class Certificate(msgspec.Struct, kw_only=True):
     dataset: str
     classifier: str
     defense: str
+    seed: int
     sigma: Annotated[float, msgspec.Meta(gt=0)]
-    """Standard deviation of the noise that the defense begins with, in pixel units."""
+    """Standard deviation of the noise that the defense says it begins with, in pixel units."""
     samples: AtLeastOne
     """Draws that were counted for each image."""
     right: list[bool]

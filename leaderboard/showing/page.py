@@ -59,15 +59,20 @@ def write_leaderboard(store: Store, target: Path | None = None) -> Path:
         for board in judged
     }
     certificates = certified.section(store.certificates(), page)
-    parts = [store.about() or "# Leaderboard", *sections(results, shown, pictures), *certificates]
+    parts = [store.about() or "# Leaderboard", *sections(results, shown, pictures, certificates)]
     page_parts.write(page, [*parts, *page_parts.endings(results, store.commands(), store.set_aside)])
     return page
 
 
-def sections(results: Sequence[Result], shown: Sequence[Board], pictures: Pictures) -> list[str]:
-    """Return the summary of each board, the contents, the details of each board, and how all was computed."""
+def sections(
+    results: Sequence[Result], shown: Sequence[Board], pictures: Pictures, certificates: Sequence[str] = ()
+) -> list[str]:
+    """Return the summary of each board, the contents, the details of each board, and how all was computed.
+
+    ``certificates`` is the part on those.
+    """
     if not results:
-        return ["No results yet."]
+        return [*certificates] or ["No results yet."]
     each = [Section(board, pictures.get(file_name(board), {})) for board in shown]
     legend = [markdown.prose(sentences) for sentences in standings.LEGEND]
     return [
@@ -76,6 +81,7 @@ def sections(results: Sequence[Result], shown: Sequence[Board], pictures: Pictur
         "## Contents",
         _contents(each),
         *(section.details for section in each),
+        *certificates,
         "## How this was computed",
         _computed(results),
     ]

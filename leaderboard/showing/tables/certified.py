@@ -17,10 +17,12 @@ NOTE = text(
     " is the class that the classifier would see most often, were there no end of draws. Within the ",
     Term("certified"),
     " L2 radius no attack whatever moves it (randomised smoothing: Cohen et al. 2019). Figures are the share of clean "
-    "images whose vote is right and certified at the radius; at 0 it only has to be known. Each radius holds with a "
-    f"chance of {100 * (1 - ALPHA):g} %, from a Clopper-Pearson interval of as many draws as told; where so many draws "
-    "could not certify a radius, were they all right, there is none. All other tables judge single draws, not votes: "
-    "the two are not to be compared.",
+    "images whose vote is right and certified at the radius; at 0, whose vote is right and known for sure. Each holds "
+    f"with a chance of {100 * (1 - ALPHA):g} % an image (Clopper-Pearson). —: so many draws cannot certify this "
+    "radius, even if all agree. ",
+    Term("Sigma"),
+    " is the noise as the defense declares it; a certificate is worth no more than that. All other tables judge single "
+    "draws, most of them in Linf: the two are not to be compared.",
 )
 
 
@@ -29,7 +31,7 @@ def certified(where: str, certificates: Sequence[Certificate]) -> Table:
     short = shortened([each.defense for each in certificates])
     rows = [_row(each, short[each.defense]) for each in certificates]
     radii = [f"L2 {radius:g}" for radius in RADII]
-    headings = [*words("defense"), *figures("sigma", "0", *radii, "n", "draws", "s an image")]
+    headings = [*words("defense"), *figures("sigma", "L2 0", *radii, "n", "draws", "seed", "s an image")]
     return Table(f"{where}: certified", headings, rows, NOTE)
 
 
@@ -37,10 +39,10 @@ def _row(certificate: Certificate, name: str) -> list[Value]:
     n, largest = len(certificate.counts), largest_radius(certificate)
     return [
         Name(name),
-        Size(certificate.sigma),
-        certified_accuracy(certificate, 0.0),
-        *(known(certified_accuracy(certificate, each) if each <= largest else None) for each in RADII),
+        Size(round(certificate.sigma, 3)),
+        *(known(certified_accuracy(certificate, each) if each <= largest else None) for each in (0.0, *RADII)),
         Count(n),
         Count(certificate.samples),
+        Count(certificate.seed),
         Number(certificate.seconds / n, "s"),
     ]
