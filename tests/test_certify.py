@@ -210,6 +210,7 @@ def test_the_vote_of_little_noise_is_right_and_that_of_much_is_not(bench):
     [
         (("--defenses", "none"), "no certificate for 'none': it does not begin with Gaussian noise; these do: ddpm,"),
         (("--defenses", "gaussian_noise", "--samples", "0"), "--samples must be at least 1, not 0"),
+        (("--defenses", "smooth"), "'smooth' uses the weights of 'ddpm': no weights for defense"),
         (("--defenses", "gausian_noise"), "unknown defense 'gausian_noise'"),
         (("--defenses", "smooth[sigma=0]"), "sigma must be positive, not 0"),
         (("--defenses", "smooth[sigma=500]"), "sigma must lie between 0.005 and 79, the noise of training, not be 500"),

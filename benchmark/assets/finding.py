@@ -20,4 +20,10 @@ def find_defense(defense: DefenseFacts, dataset: str, classifier: Spec, folders:
     if not defense.trained:
         return None
     target = classifier.label if defense.sees_classifier else None
-    return zoo.find(folders, "defense", defense.training, dataset, target)
+    try:
+        return zoo.find(folders, "defense", defense.training, dataset, target)
+    except zoo.MissingWeightsError as error:
+        if defense.training.name == defense.spec.name:
+            raise
+        borrows = f"{defense.spec.name!r} uses the weights of {defense.training.name!r}"
+        raise zoo.MissingWeightsError(f"{borrows}: {error}") from error

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from purification_bench.benchmark.assets.weight_files import Storage
 
 MANIFEST = "manifest.json"
+NAMED = 4
+"""Weights that are named where those asked for are missing."""
 
 
 class MissingWeightsError(UserError):
@@ -111,11 +113,17 @@ def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifie
     against = f" against {classifier}" if classifier else ""
     near = sorted({w.label for w in candidates if w.dataset == dataset and w.classifier in (None, classifier)})
     far = sorted({f"{w.label} ({w.place})" for w in candidates})
-    have = f"; there are {', '.join(near or far)}" if far else ""
+    have = f"; there are {_some(near or far)}" if far else ""
     command = train_command(kind, spec, dataset, classifier)
     raise MissingWeightsError(
         f"no weights for {kind} {spec.label!r} on {dataset}{against}{have}. Train them: {command}"
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    """Write some names out, and how many others there are."""
+    others = f" and {len(names) - NAMED} others (bench list zoo)" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + others
 
 
 def train_command(
