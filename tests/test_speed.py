@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import shipped_or_untrained
+from conftest import DOWNLOADED, shipped_or_untrained
 
 from purification_bench.attacks import guard
 from purification_bench.benchmark.registries import ATTACKS, DATASETS, DEFENSES
 
 CPU = torch.device("cpu")
-BUILT_IN = [name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in"]
+BUILT_IN = [
+    name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in" and name not in DOWNLOADED
+]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -150,7 +150,7 @@ def test_sizes_made_together_are_those_made_alone(run, tmp_path):
 
 
 def test_an_attack_may_be_handed_the_defense(run, tmp_path):
-    status, _, err = run("--plugin", PLUGINS / "knows.py", "--attacks", "knows", "--threat", "whitebox", "--eps", "0.3")
+    status, _, err = run("--plugin", PLUGINS / "knows.py", "--attacks", "knows", "--threat", "whitebox", "--eps", "0.1")
     assert (status, err) == (0, "")
     found = {r.defense for r in Store(tmp_path / "results").results() if r.ok and r.attack == "knows"}
     assert {"none", "noisy"} <= found
