@@ -30,6 +30,13 @@ BROKEN = str(PLUGINS / "broken.py")
 DOWNLOADED = {"ddpm_diffusers"}
 """Defenses that need a network that somebody else has trained: they have tests of their own."""
 
+SHORT = {
+    "defensegan": "defensegan[steps=8,restarts=2]",
+    "abs": "abs[samples=50,steps=5]",
+    "advpfy": "advpfy[maps=8,steps=2,restarts=2]",
+}
+"""What would take seconds an image, cut short."""
+
 needs_training_split = pytest.mark.skipif(
     "BENCH_DATA" not in os.environ, reason="BENCH_DATA is not set: no training split"
 )

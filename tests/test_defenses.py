@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import DOWNLOADED, shipped_or_untrained
+from conftest import DOWNLOADED, SHORT, shipped_or_untrained
 
 from purification_bench.attacks.seeding import seeded
 from purification_bench.benchmark.registries import DATASETS, DEFENSES
@@ -14,12 +14,6 @@ CPU = torch.device("cpu")
 BUILT_IN = [
     name for name, entry in DEFENSES.entries().items() if entry.provider == "built-in" and name not in DOWNLOADED
 ]
-SHORT = {
-    "defensegan": "defensegan[steps=8,restarts=2]",
-    "abs": "abs[samples=50,steps=5]",
-    "advpfy": "advpfy[maps=8,steps=2,restarts=2]",
-}
-"""What would take seconds an image, cut short."""
 
 
 @pytest.fixture(scope="module", params=BUILT_IN)
