@@ -58,7 +58,7 @@ def test_the_search_is_signed_steps_in_the_ball(mnist, monkeypatch):
 def test_training_rebuilds_and_classifies(shapes, monkeypatch):
     monkeypatch.setattr(advpfy, "RATE", 3e-3)
     defense = make(tuple(shapes[0].x.shape[1:]))
-    training, reports = make_training(shapes, epochs=8, batch_size=4), []
+    training, reports = make_training(shapes, epochs=12, batch_size=4), []
     report = training.report
     training.report = lambda score, **metrics: (reports.append(metrics), report(score, **metrics))
     defense.fit(training)
