@@ -14,6 +14,7 @@ from purification_bench.defenses.errors import at_least_one, positive
 from purification_bench.defenses.layers import padded
 from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
+from purification_bench.defenses.validation import batches
 
 WIDTH = 16
 """Channels of the convolutions at half of height and width."""
@@ -208,17 +209,15 @@ class ABS(Defense):
 
     @torch.no_grad()
     def _validate(self, context: FitContext) -> None:
-        x, y = context.images("validation"), context.labels("validation")
-        right, bound = 0, 0.0
-        for start in reversed(range(0, len(y), PART)):
-            images, labels = (part[start : start + PART].to(context.device) for part in (x, y))
+        right, bound, n = 0, 0.0, len(context.labels("validation"))
+        for images, labels in batches(context):
             codes = torch.stack([model.posterior(images)[0] for model in self._all()], dim=1)
             rebuilt = self._decoded(codes)
             bounds = _bounds(rebuilt, codes, images)
             right += int((bounds.argmin(dim=1) == labels).sum())
             bound += float(_chosen(bounds, labels).sum())
         context.show(torch.cat([images[:32], self._of_best(codes, bounds)[:32]]))
-        context.report(right / len(y), accuracy=right / len(y), bound=bound / len(y))
+        context.report(right / n, accuracy=right / n, bound=bound / n)
 
 
 def _bounds(images: Tensor, codes: Tensor, x: Tensor) -> Tensor:

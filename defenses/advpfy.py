@@ -12,13 +12,14 @@ from purification_bench.defenses.context import FitContext
 from purification_bench.defenses.errors import at_least_one, positive
 from purification_bench.defenses.optimising import descend
 from purification_bench.defenses.registry import register_defense
+from purification_bench.defenses.validation import batches
 
 RATE = 1e-4
 RIGHT = 8.0
 """Weight of an image's cross-entropy beside its squared error and divergence."""
 STEP_SIZES = (1 / 255, 2 / 255)
 """Of the searches in turn."""
-HALVINGS, NARROW, BATCH = 4, 8, 500
+HALVINGS, NARROW = 4, 8
 
 
 class Block(nn.Module):
@@ -157,14 +158,12 @@ class AdvPFY(Defense):
 
     @torch.no_grad()
     def _validate(self, context: FitContext) -> None:
-        x, y = context.images("validation"), context.labels("validation")
-        right, left = 0, 0.0
-        for start in reversed(range(0, len(y), BATCH)):
-            images, labels = (part[start : start + BATCH].to(context.device) for part in (x, y))
+        right, left, n = 0, 0.0, len(context.labels("validation"))
+        for images, labels in batches(context):
             right += int((self.vae(images).argmax(dim=1) == labels).sum())
             left += float(self.unlikeliness(images, noise=False).sum())
         context.show(torch.cat([images[:32], self.vae.decode(self.vae.posterior(images[:32])[0])]))
-        context.report(right / len(y), accuracy=right / len(y), unlikeliness=left / len(y))
+        context.report(right / n, accuracy=right / n, unlikeliness=left / n)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

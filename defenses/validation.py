@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,13 @@ from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import FitContext
 
 BATCH = 500
+
+
+def batches(context: FitContext) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield validation images and labels on the context's device, the first batch last: what is shown is from that."""
+    parts = [part.split(BATCH) for part in (context.images("validation"), context.labels("validation"))]
+    for x, y in reversed(list(zip(*parts, strict=True))):
+        yield x.to(context.device), y.to(context.device)
 
 
 @torch.no_grad()

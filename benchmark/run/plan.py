@@ -87,10 +87,9 @@ def _not_run(config: RunConfig, cells: Iterable[Cell]) -> Iterator[str]:
 
 def _not_compared(datasets: Iterable[DatasetFacts], rules: Rules, cells: Sequence[Cell]) -> Iterator[str]:
     """Say on which data sets nothing is attacked at the size at which rows are compared."""
-    attacked = [(cell.setting.dataset.label, cell) for cell in cells if isinstance(cell, AccuracyCell)]
+    attacked = [cell for cell in cells if isinstance(cell, AccuracyCell) and cell.attack and cell.attack.norm == "linf"]
     for dataset in datasets if rules.compared else ():
-        uses = [cell.attack for place, cell in attacked if place == dataset.spec.label and cell.attack is not None]
-        sizes = {use.eps for use in uses if use.norm == "linf"}
+        sizes = {cell.eps for cell in attacked if cell.setting.dataset.label == dataset.spec.label}
         if sizes and dataset.eps not in sizes:
             mark = in_words(dataset.eps)
             yield f"{dataset.spec.label}: no attack of size {mark}, at which rows are compared: --eps mark adds it"

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from purification_bench.leaderboard.results.canonical import digest
-from purification_bench.leaderboard.results.errors import LaterSchemaError, ResultError
+from purification_bench.leaderboard.results.errors import ResultError
+from purification_bench.leaderboard.results.reading import read_as
 from purification_bench.leaderboard.results.stored import AtLeastOne, Count
 
 SCHEMA: Literal[1] = 1
@@ -51,14 +52,7 @@ class Certificate(msgspec.Struct, kw_only=True):
 
         Raises ``ResultError`` where it cannot be, ``LaterSchemaError`` for one of a later version.
         """
-        try:
-            row = msgspec.json.decode(text)
-            schema = row.get("schema") if isinstance(row, dict) else None
-            if isinstance(schema, int) and schema > SCHEMA:
-                raise LaterSchemaError(f"a certificate has schema {schema}, this version reads {SCHEMA}: update it")
-            read = msgspec.convert(row, cls)
-        except (msgspec.DecodeError, UnicodeEncodeError) as error:
-            raise ResultError(f"not a stored certificate: {error}") from error
+        _, read = read_as(cls, text, SCHEMA, "certificate")
         if len(read.right) != len(read.counts) or not read.counts or max(read.counts) > read.samples:
             raise ResultError("not a stored certificate: its counts do not fit")
         return read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -10,9 +10,25 @@ from purification_bench.leaderboard.results.declared import Declared
 from purification_bench.leaderboard.results.errors import LaterSchemaError, ResultError
 from purification_bench.leaderboard.results.stored import AccuracyIdentity, StoredResult
 
+T = TypeVar("T")
 SCHEMA = 4
 """Since 2 verdicts are compressed; since 3 a result declares what it is judged by; since 4 it may be partial."""
 DECLARES = 3
+
+
+def read_as(kind: type[T], text: str, schema: int, called: str) -> tuple[dict[str, Any], T]:
+    """Return what a file holds, as JSON and as a struct whose every field has its type.
+
+    Raises ``ResultError`` where it does not, ``LaterSchemaError`` where it has a later schema than this version's.
+    """
+    try:
+        row = msgspec.json.decode(text)
+        found = row.get("schema") if isinstance(row, dict) else None
+        if isinstance(found, int) and found > schema:
+            raise LaterSchemaError(f"a {called} has schema {found}, this version reads up to {schema}: update it")
+        return row, msgspec.convert(row, kind)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise ResultError(f"not a stored {called}: {error}") from error
 
 
 def read_row(text: str) -> tuple[dict[str, Any], Declared | None]:
@@ -20,14 +36,7 @@ def read_row(text: str) -> tuple[dict[str, Any], Declared | None]:
 
     Raises ``ResultError`` where it does not, ``LaterSchemaError`` where a later version wrote it.
     """
-    try:
-        row = msgspec.json.decode(text)
-        schema = row.get("schema") if isinstance(row, dict) else None
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise LaterSchemaError(f"a result has schema {schema}, this version reads up to {SCHEMA}: update it")
-        stored = msgspec.convert(row, StoredResult)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise ResultError(f"not a stored result: {error}") from error
+    row, stored = read_as(StoredResult, text, SCHEMA, "result")
     lacking = _lacking(stored)
     if lacking:
         raise ResultError(f"not a stored result: it has no {lacking}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,6 +18,7 @@ from purification_bench.leaderboard.results.certificate import Certificate
 from purification_bench.leaderboard.results.errors import LaterSchemaError, ResultError, StoreError
 from purification_bench.leaderboard.results.result import Result
 
+T = TypeVar("T")
 CORRUPT = ".corrupt"
 EXAMPLES = ("clean", "adversarial", "purified")
 CLASSES = ("labels", "clean_classes", "adversarial_classes", "purified_classes")
@@ -102,26 +103,13 @@ class Store:
 
         Raises ``StoreError`` where a later version wrote it: whoever computed it anew would write it over.
         """
-        path = self.cells / file_name(identity, key)
-        if not path.is_file():
-            return None
-        try:
-            return self._read(path)
-        except LaterSchemaError as error:
-            raise StoreError(f"{path}: {error}") from error
+        return self._one(self.cells / file_name(identity, key), self._read)
 
     def results(self) -> Iterator[Result]:
         """Yield every readable result, in the order of file names."""
         if not self.cells.is_dir():
             raise StoreError(f"{str(self.root)!r} holds no results: there is no folder {str(self.cells)!r}")
-        for path in sorted(self.cells.glob("*.json")):
-            try:
-                result = self._read(path)
-            except LaterSchemaError as error:
-                self._remember(path, str(error))
-                continue
-            if result is not None:
-                yield result
+        yield from self._each(self.cells, self._read)
 
     def examples_of(self, result: Result) -> dict[str, NDArray[Any]] | None:
         """Return the example images kept for a result, each ``(k, C, H, W)``, and their ``CLASSES``, each ``(k,)``.
@@ -151,17 +139,24 @@ class Store:
 
         Raises ``StoreError`` where a later version wrote it.
         """
-        path = self._certificates / f"{key[:16]}.json"
-        try:
-            return self._read_certificate(path) if path.is_file() else None
-        except LaterSchemaError as error:
-            raise StoreError(f"{path}: {error}") from error
+        return self._one(self._certificates / f"{key[:16]}.json", self._read_certificate)
 
     def certificates(self) -> Iterator[Certificate]:
         """Yield every readable certificate, in the order of file names."""
-        for path in sorted(self._certificates.glob("*.json")):
+        yield from self._each(self._certificates, self._read_certificate)
+
+    def _one(self, path: Path, read: Callable[[Path], T | None]) -> T | None:
+        """Read a file if it is there; raise ``StoreError`` where a later version wrote it."""
+        try:
+            return read(path) if path.is_file() else None
+        except LaterSchemaError as error:
+            raise StoreError(f"{path}: {error}") from error
+
+    def _each(self, folder: Path, read: Callable[[Path], T | None]) -> Iterator[T]:
+        """Read every file of a folder; one that a later version wrote is passed over, and remembered."""
+        for path in sorted(folder.glob("*.json")):
             try:
-                found = self._read_certificate(path)
+                found = read(path)
             except LaterSchemaError as error:
                 self._remember(path, str(error))
                 continue

@@ -14,7 +14,7 @@ from purification_bench.leaderboard.showing import markdown
 from purification_bench.leaderboard.showing.curves import PALETTE, save_figure
 from purification_bench.leaderboard.showing.names import shortened
 from purification_bench.leaderboard.showing.page_parts import link
-from purification_bench.leaderboard.showing.pictures import Picture
+from purification_bench.leaderboard.showing.pictures import Picture, in_percent
 from purification_bench.leaderboard.showing.tables.certified import certified
 
 CAPTION = (
@@ -23,6 +23,7 @@ CAPTION = (
 )
 
 TINY = 1e-6
+"""Radii closer than this to the largest are that: all draws agreed."""
 
 
 def section(certificates: Iterable[Certificate], page: Path) -> list[str]:
@@ -54,11 +55,8 @@ def draw(certificates: list[Certificate]) -> Figure:
         panel.plot(radius[-1], left[-1], "|", color=colour, markersize=9, clip_on=False)
     panel.set_xlabel("L2 radius (pixels in [0, 1])")
     panel.set_ylabel("certified accuracy (%)")
-    panel.set_ylim(0, 100)
     panel.set_xlim(left=0)
-    panel.grid(axis="y", color="0.92")
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
+    in_percent(panel, grid="y")
     panel.legend(frameon=False, fontsize=8)
     return figure
 

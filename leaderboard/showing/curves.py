@@ -14,7 +14,7 @@ from purification_bench.leaderboard.judging.aggregate import accuracy, curve, st
 from purification_bench.leaderboard.judging.boards import Board, Row
 from purification_bench.leaderboard.judging.statistics import Estimate
 from purification_bench.leaderboard.showing.names import of_board
-from purification_bench.leaderboard.showing.pictures import Picture, save_png, wrapped
+from purification_bench.leaderboard.showing.pictures import Picture, in_percent, save_png, wrapped
 
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31")
 """Told apart with any colour vision (after Okabe and Ito)."""
@@ -176,12 +176,8 @@ def _dress(panel: Axes, board: Board, title: str, bands: Sequence[Band]) -> None
     panel.axvline(board.mark, color="0.6", linewidth=0.8, linestyle=":")
     panel.set_title(title, fontsize=10)
     panel.set_xlabel("eps (Linf)")
-    panel.set_ylim(0, 100)
     panel.set_xlim(left=0)
-    panel.grid(axis="y", color="0.92")
-    panel.set_axisbelow(True)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
+    in_percent(panel, grid="y")
 
 
 def save_figure(figure: Figure, folder: Path, stem: str) -> Path:

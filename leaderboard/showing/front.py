@@ -13,7 +13,7 @@ from purification_bench.leaderboard.judging.front import Point, front, measured
 from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.showing.curves import MARKERS, PALETTE, save_figure
 from purification_bench.leaderboard.showing.names import of_board
-from purification_bench.leaderboard.showing.pictures import Picture
+from purification_bench.leaderboard.showing.pictures import Picture, in_percent
 
 FRONT = "no other is as fast and keeps as much"
 
@@ -46,11 +46,7 @@ def draw_pareto(board: Board) -> Figure | None:
     panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     panel.set_xlabel(f"ms an image, purified and classified, on {points[0].device}")
     panel.set_ylabel("robust (%)")
-    panel.set_ylim(0, 100)
-    panel.grid(color="0.92")
-    panel.set_axisbelow(True)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
+    in_percent(panel)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle(f"{board.title}, at {in_words(board.mark)}: what is left, and what it costs", fontsize=10)
     return figure

@@ -6,7 +6,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -48,6 +48,15 @@ def stack(strips: Sequence[Images]) -> tuple[Images, int]:
         ]
         lines.append(np.concatenate(tiles, axis=1))
     return np.concatenate(lines, axis=0), strips[0].shape[-2] + GAP
+
+
+def in_percent(panel: Axes, grid: Literal["both", "y"] = "both") -> None:
+    """Make a panel one of percentages: from 0 to 100, a light grid behind, no frame at the top and right."""
+    panel.set_ylim(0, 100)
+    panel.grid(axis=grid, color="0.92")
+    panel.set_axisbelow(True)
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(False)
 
 
 class Strip(NamedTuple):

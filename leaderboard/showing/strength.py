@@ -15,7 +15,7 @@ from purification_bench.leaderboard.results.sizes import in_words
 from purification_bench.leaderboard.showing import threats
 from purification_bench.leaderboard.showing.curves import GAP_PANELS, MARKERS, PALETTE, save_figure
 from purification_bench.leaderboard.showing.names import of_board
-from purification_bench.leaderboard.showing.pictures import Picture, wrapped
+from purification_bench.leaderboard.showing.pictures import Picture, in_percent, wrapped
 
 TOGETHER = "all attacks together"
 DECADE = 10
@@ -75,8 +75,4 @@ def _panel(panel: Axes, board: Board, row: Row, names: list[str]) -> None:
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_title(wrapped(of_board(board)[row.defense]), fontsize=10)
     panel.set_xlabel("gradients an image")
-    panel.set_ylim(0, 100)
-    panel.grid(color="0.92")
-    panel.set_axisbelow(True)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
+    in_percent(panel)
