@@ -41,7 +41,7 @@ class Block(nn.Module):
 
 
 class VAEClassifier(nn.Module):
-    """Variational auto-encoder whose code is classified, too: images ``(N, C, H, W)`` of any size up to 32 a side."""
+    """Variational auto-encoder whose code is classified, too: images ``(N, C, H, W)`` of any size."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, maps: int) -> None:
         super().__init__()
