@@ -245,8 +245,8 @@ def _add_train(commands: Commands) -> None:
 
 def _add_epochs(train: argparse.ArgumentParser) -> None:
     """Add how long is trained, and from where."""
-    train.add_argument("--epochs", type=int, help="default: the classifier's recipe; 30 for a defense")
-    train.add_argument("--batch-size", type=int, help="default: the classifier's recipe; 64 for a defense")
+    train.add_argument("--epochs", type=int, help="default: what the classifier or defense declares")
+    train.add_argument("--batch-size", type=int, help="default: what the classifier or defense declares")
     train.add_argument("--patience", type=int, help="stop after so many epochs without a better validation score")
     train.add_argument(
         "--stop-after",

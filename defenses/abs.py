@@ -80,6 +80,7 @@ class ABS(Defense):
 
     paper = "Schott et al. 2019, arXiv:1805.09190"
     training_knowledge = "clean"
+    epochs, batch_size = 15, 256
     differentiable = False
     inference_options = frozenset({"samples", "steps", "step_size"})
     shown_options = frozenset({"samples", "steps"})

@@ -95,6 +95,7 @@ class AdvPFY(Defense):
 
     paper = "Yang et al. 2024, arXiv:2210.14404"
     training_knowledge = "clean"
+    epochs, batch_size = 32, 256
     stochastic = True
     differentiable = False
     inference_options = frozenset({"eps", "steps", "restarts"})

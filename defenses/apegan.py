@@ -41,6 +41,7 @@ class APEGAN(Defense):
 
     paper = "Shen et al. 2017, arXiv:1707.05474"
     training_knowledge = "attack"
+    epochs, batch_size = 2, 128
 
     def __init__(self, *, against: str = "fgsm", eps: float = 0.15) -> None:
         super().__init__()

@@ -41,6 +41,10 @@ class Defense(nn.Module):
     """Options that the name of a row always holds; the others show where they differ from their defaults."""
     later_options: ClassVar[frozenset[str]] = frozenset()
     """Options that came after results had been published: keys hold them only where they are not None."""
+    epochs: ClassVar[int] = 30
+    """Of training, unless ``bench train`` is told otherwise."""
+    batch_size: ClassVar[int] = 64
+    """Images of a step of training, unless ``bench train`` is told otherwise."""
     weights_of: ClassVar[str] = ""
     """Name of the defense whose weights it uses, with the same options of training; empty: it has its own."""
     paper: ClassVar[str] = ""

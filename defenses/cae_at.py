@@ -40,8 +40,9 @@ class CAEAT(Defense):
 
     paper = "Li et al. 2019, arXiv:1905.10729"
     training_knowledge = "attack"
+    epochs, batch_size = 5, 50
 
-    def __init__(self, *, against: str = "pgd[steps=3]", eps: float = 0.3, rebuilding: float = 1.0) -> None:
+    def __init__(self, *, against: str = "pgd[steps=5]", eps: float = 0.3, rebuilding: float = 1.0) -> None:
         super().__init__()
         positive(eps=eps)
         not_negative(rebuilding=rebuilding)

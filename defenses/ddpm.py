@@ -73,6 +73,8 @@ class DDPM(ReverseChain):
         Channels of the network at its higher resolution.
     """
 
+    epochs, batch_size = 20, 128
+
     def __init__(self, *, t: int = 300, steps: int = 10, width: int = 32) -> None:
         super().__init__(t=t, steps=steps)
         self.width = UNet.checked(width)

@@ -46,6 +46,7 @@ class DefenseGAN(Defense):
 
     paper = "Samangouei et al. 2018, arXiv:1805.06605"
     training_knowledge = "clean"
+    epochs, batch_size = 60, 32
     inference_options = frozenset({"steps", "restarts", "step_size", "momentum", "z_init", "z_radius", "halve_every"})
     shown_options = frozenset({"steps", "restarts"})
     later_options = frozenset({"halve_every"})

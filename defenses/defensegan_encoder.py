@@ -56,6 +56,7 @@ class DefenseGANEncoder(DefenseGAN):
     """
 
     paper = "Samangouei et al. 2018, arXiv:1805.06605, started by an encoder as in Zhu et al. 2016, arXiv:1609.03552"
+    epochs, batch_size = 8, 64
     inference_options = frozenset({"steps", "step_size", "momentum"})
     shown_options = frozenset({"steps"})
 

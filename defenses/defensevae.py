@@ -39,6 +39,7 @@ class DefenseVAE(Defense):
 
     paper = "Li and Ji 2019, arXiv:1812.06570"
     training_knowledge = "attack"
+    epochs, batch_size = 5, 64
 
     def __init__(self, *, latent_dim: int = 128, divergence: float = 1.0) -> None:
         super().__init__()

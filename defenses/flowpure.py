@@ -39,6 +39,7 @@ class FlowPure(Defense):
 
     paper = "Collaert et al. 2025, arXiv:2505.13280"
     training_knowledge = "clean"
+    epochs, batch_size = 15, 128
     stochastic = True
     inference_options = frozenset({"start", "steps"})
     shown_options = frozenset({"start", "steps"})

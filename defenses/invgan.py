@@ -39,6 +39,7 @@ class InvGAN(DefenseGANEncoder):
     """
 
     paper = "Lin et al. 2019, arXiv:1911.10291"
+    epochs, batch_size = 8, 64
 
     def __init__(self, *, steps: int = 20, step_size: float = 0.1, momentum: float = 0.7) -> None:
         super().__init__(steps=steps, step_size=step_size, momentum=momentum)

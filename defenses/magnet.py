@@ -43,6 +43,7 @@ class MagNet(Defense):
 
     paper = "Meng and Chen 2017, arXiv:1705.09064"
     training_knowledge = "clean"
+    epochs, batch_size = 100, 256
     inference_options = frozenset({"detect", "rejects_clean"})
     shown_options = frozenset({"detect"})
     errors: Tensor

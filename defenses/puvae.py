@@ -54,6 +54,7 @@ class PuVAE(Defense):
 
     paper = "Hwang et al. 2019, arXiv:1903.00585"
     training_knowledge = "attack"
+    epochs, batch_size = 20, 100
     inference_options = frozenset({"code_scale", "noise"})
     shown_options = frozenset({"hidden", "stride", "corruption", "wrong_labels"})
     chosen_scale: Tensor

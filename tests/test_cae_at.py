@@ -27,7 +27,7 @@ def test_training_meets_the_attacks_on_both_and_learns_to_withstand_them(shapes)
     defense.fit(training)
     models, attacks, sizes = ([call[k] for call in met] for k in range(3))
     assert all(isinstance(model, DefendedClassifier) and model.defense is defense for model in models)
-    assert set(attacks) == {"pgd[steps=3]", "pgd[steps=20]"}
+    assert set(attacks) == {"pgd[steps=5]", "pgd[steps=20]"}
     assert (min(sizes), max(sizes)) == (0.15, 0.3)
     before, best = reports[0]["robust_accuracy"], max(row["robust_accuracy"] for row in reports)
     assert best > before + 0.2

@@ -128,16 +128,18 @@ def test_a_fit_that_reports_nothing_is_told(shapes):
             pass
 
 
-def test_a_plain_class_with_a_loop_of_its_own_is_trained_and_loaded(bench, tmp_path):
+def test_a_class_with_a_loop_of_its_own_is_trained_as_it_declares_and_loaded(bench, tmp_path):
     (tmp_path / "own.py").write_text(
         "import torch\nfrom purification_bench import Defense, register_defense\n\n@register_defense('own')\n"
-        "class Own(Defense):\n    training_knowledge = 'clean'\n"
+        "class Own(Defense):\n    training_knowledge, epochs, batch_size = 'clean', 7, 15\n"
         "    def build(self, shape, num_classes):\n        self.shift = torch.nn.Parameter(torch.zeros(1))\n"
         "    def purify(self, x):\n        return (x + self.shift).clamp(0, 1)\n"
         "    def fit(self, context):\n        self.shift.data.fill_(context.images('train').mean())\n"
     )
     words = ("--plugin", "own.py", *ON_SHAPES)
     assert bench("train", "defense", "own", *words)[0] == 0
+    (entry,) = zoo.entries([tmp_path / "zoo"])
+    assert " --epochs 7 --batch-size 15 " in entry.command
     assert bench("run", *words, *short_run(tmp_path, "noise"), "--defenses", "own")[0] == 0
 
 

@@ -22,8 +22,6 @@ from purification_bench.defenses.errors import UserError
 from purification_bench.defenses.spec import Spec, split_list, split_spec
 from purification_bench.leaderboard.results.canonical import digest
 
-DEFENSE_EPOCHS, DEFENSE_BATCH = 30, 64
-"""What a defense is trained with unless told otherwise; a classifier has a recipe."""
 COUNTS = ("patience", "limit", "validation", "stop_after", "adversary_steps")
 """Flags that take a number of at least 1."""
 
@@ -54,10 +52,15 @@ def _job(args: argparse.Namespace, spec: Spec) -> Job:
         recipe = CLASSIFIERS.get(spec.name).recipe
         settings = _settings(args, recipe.epochs, recipe.batch_size)
     else:
-        settings = _settings(args, DEFENSE_EPOCHS, DEFENSE_BATCH)
+        settings = _settings(args, *_recipe(DEFENSES.get(spec.name)))
     dataset, device, folder = _dataset(args.dataset), pick_device(args.device), args.zoo or user_zoo()
     folder.mkdir(parents=True, exist_ok=True)
     return Job(spec, dataset, settings, device, args.data_dir, folder)
+
+
+def _recipe(cls: type[Defense]) -> tuple[int, int]:
+    """Return the epochs and the batch size that a defense declares."""
+    return cls.epochs, cls.batch_size
 
 
 def _dataset(text: str) -> ImageDataset:
