@@ -87,6 +87,8 @@ class AdvPFY(Defense):
     ----------
     maps:
         Channels of the convolutions, and length of the code (the authors': 64).
+    variational:
+        Draw the code, and count its divergence; without, it is the plain auto-encoder that the authors compare with.
     eps:
         How far an image may be moved, in pixel units.
     steps, restarts:
@@ -101,11 +103,20 @@ class AdvPFY(Defense):
     inference_options = frozenset({"eps", "steps", "restarts"})
     shown_options = frozenset({"eps", "steps", "restarts"})
 
-    def __init__(self, *, maps: int = 32, eps: float = 50 / 255, steps: int = 96, restarts: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        maps: int = 32,
+        variational: bool = True,
+        eps: float = 50 / 255,
+        steps: int = 96,
+        restarts: int = 3,
+    ) -> None:
         super().__init__()
         at_least_one(maps=maps, steps=steps, restarts=restarts)
         positive(eps=eps)
-        self.maps, self.eps, self.steps, self.restarts = maps, eps, steps, restarts
+        self.maps, self.variational = maps, variational
+        self.eps, self.steps, self.restarts = eps, steps, restarts
 
     def build(self, shape: tuple[int, int, int], num_classes: int) -> None:
         """Make the auto-encoder."""
@@ -133,9 +144,14 @@ class AdvPFY(Defense):
 
     def unlikeliness(self, x: Tensor, *, noise: bool) -> Tensor:
         """Return each image's squared error and divergence ``(N,)``, at a draw of its code or at the mean."""
+        return self._unlikeliness(x, noise=noise)[0]
+
+    def _unlikeliness(self, x: Tensor, *, noise: bool) -> tuple[Tensor, Tensor]:
+        """Return it with the codes ``(N, maps)``."""
         mean, log_variance = self.vae.posterior(x)
-        z = mean + (log_variance / 2).exp() * torch.randn_like(mean) if noise else mean
-        return (self.vae.decode(z) - x).square().flatten(1).sum(dim=1) + divergence(mean, log_variance)
+        z = mean + (log_variance / 2).exp() * torch.randn_like(mean) if noise and self.variational else mean
+        error = (self.vae.decode(z) - x).square().flatten(1).sum(dim=1)
+        return error + divergence(mean, log_variance) if self.variational else error, z
 
     def fit(self, context: FitContext) -> None:
         """Train the VAE and its head together; the epoch kept classifies most validation images right."""
@@ -151,11 +167,9 @@ class AdvPFY(Defense):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the squared error, the divergence and the weighted cross-entropy, in the mean over images."""
-        mean, log_variance = self.vae.posterior(x)
-        z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
-        rebuilt = (self.vae.decode(z) - x).square().flatten(1).sum(dim=1)
+        unlikeliness, z = self._unlikeliness(x, noise=True)
         right = F.cross_entropy(self.vae.classes(z), y, reduction="none")
-        return (rebuilt + divergence(mean, log_variance) + RIGHT * right).mean()
+        return (unlikeliness + RIGHT * right).mean()
 
     @torch.no_grad()
     def _validate(self, context: FitContext) -> None:
