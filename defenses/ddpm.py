@@ -75,7 +75,7 @@ class DDPM(ReverseChain):
 
     epochs, batch_size = 20, 128
 
-    def __init__(self, *, t: int = 300, steps: int = 10, width: int = 32) -> None:
+    def __init__(self, *, t: int = 200, steps: int = 10, width: int = 32) -> None:
         super().__init__(t=t, steps=steps)
         self.width = UNet.checked(width)
 

@@ -23,5 +23,5 @@ class DDPMOneStep(DDPM):
     inference_options = frozenset({"t"})
     shown_options = frozenset({"t"})
 
-    def __init__(self, *, t: int = 300, width: int = 32) -> None:
+    def __init__(self, *, t: int = 250, width: int = 32) -> None:
         super().__init__(t=t, steps=1, width=width)
