@@ -12,7 +12,7 @@ import pytest
 
 from purification_bench.benchmark import cli
 from purification_bench.benchmark.assets.zoo import MANIFEST
-from purification_bench.benchmark.commands import audit, reproduce, run
+from purification_bench.benchmark.commands import audit, certify, reproduce, run
 from purification_bench.benchmark.run.cells import LatencyCell, Plan
 from purification_bench.benchmark.run.plan import plan
 from purification_bench.defenses.plugins import load_plugin
@@ -21,8 +21,11 @@ from purification_bench.leaderboard.results.store import Store
 
 ROOT = Path(__file__).parent.parent
 STORES = {name: Store(ROOT / "leaderboard" / name) for name in ("published", "reproduction", "controls")}
-LINES = [(name, line) for name in ("published", "reproduction") for line in STORES[name].commands()]
+CERTIFY = "bench certify "
+LINES = {name: [line for line in store.commands() if not line.startswith(CERTIFY)] for name, store in STORES.items()}
+RUN = [(name, line) for name in ("published", "reproduction") for line in LINES[name]]
 CPU = "cpu"
+ANY_MACHINE = {"device": "cpu", "device_name": "any", "threads": 1}
 
 
 @cache
@@ -66,19 +69,28 @@ def machines(store: str) -> list[dict]:
     return [dict(machine) for machine in {tuple(sorted(one.items())) for one in known}]
 
 
-@pytest.mark.parametrize(("store", "line"), LINES, ids=[line for _, line in LINES])
+@pytest.mark.parametrize(("store", "line"), RUN, ids=[line for _, line in RUN])
 def test_every_command_was_run_to_its_end(store, line, zoo):
     """A latency is keyed by the machine: of it there may be none from this one."""
-    asked = planned(line, {"device": "cpu", "device_name": "any", "threads": 1}, zoo)
+    asked = planned(line, ANY_MACHINE, zoo)
     cells = {cell.key for cell in asked.cells if not isinstance(cell, LatencyCell)}
     assert cells <= {result.key for result in results(store) if result.ok}
 
 
 @pytest.mark.parametrize("store", STORES)
 def test_every_committed_cell_is_one_that_a_command_makes(store, zoo):
-    lines = STORES[store].commands()
-    here = machines(store) or [{"device": "cpu", "device_name": "any", "threads": 1}]
-    made = {cell.key for line in lines for machine in here for cell in planned(line, machine, zoo).cells}
+    here = machines(store) or [ANY_MACHINE]
+    made = {cell.key for line in LINES[store] for machine in here for cell in planned(line, machine, zoo).cells}
     kept = {result.key for result in results(store)}
     assert len(kept) > 300
     assert kept <= made
+
+
+def test_what_is_certified_is_what_commands_certify(zoo):
+    keys = set()
+    for line in STORES["published"].commands():
+        if line.startswith(CERTIFY):
+            args = cli.build_parser()[0].parse_args(shlex.split(line)[1:])
+            asked = plan(certify.configured(args), ANY_MACHINE, zoo)
+            keys |= {each.key for each in certify.to_certify(asked, args)}
+    assert keys == {certificate.key for certificate in STORES["published"].certificates()}

@@ -83,8 +83,8 @@ def test_links_lead_somewhere(page):
 def test_the_plugin_of_the_guide_is_trained_and_attacked(bench, tmp_path):
     """Its mark is 8/255: a full board, and the size is written as it is meant."""
     guide = (ROOT / "docs" / "plugins.md").read_text()
-    (plugin,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    train, run = re.findall(r"^bench (?:train|run --dataset) .*$", guide, re.MULTILINE)
+    _, plugin = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    train, run = re.findall(r"^bench (?:train classifier|run --dataset) .*$", guide, re.MULTILINE)
     (tmp_path / "patches.py").write_text(plugin)
     (tmp_path / "few.toml").write_text("references = ['none']\n")
     assert bench(*shlex.split(train)[1:])[0] == 0
@@ -108,6 +108,19 @@ def test_the_plugin_of_the_guide_is_trained_and_attacked(bench, tmp_path):
     assert "robust at 8/255" in page and "0.03137" not in page
 
 
+def test_the_trained_defense_of_the_guide_is_trained_and_judged(bench, tmp_path):
+    """On generated images in place of MNIST."""
+    guide = (ROOT / "docs" / "plugins.md").read_text()
+    source, _ = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "one_layer.py").write_text(source.replace("2, 100", "2, 30"))
+    where = ["--plugin", SHAPES, "--classifier", "matched", "--no-latency"]
+    for line in re.findall(r"^bench .* --plugin one_layer.py .*$", guide, re.MULTILINE):
+        words = shlex.split(line.replace("mnist", "shapes").replace("-n 100", "-n 20"))[1:]
+        status, out, err = bench(*words, *(where if words[0] == "run" else where[:-1]))
+        assert status == 0, err
+    assert "one_layer" in out and "ERROR" not in out
+
+
 FEW = """
 n = 8
 draws = 1
@@ -124,7 +137,7 @@ attacks = ["fgsm", "pgd[steps=5]"]
 
 def test_images_in_colour_go_the_whole_way(bench, tmp_path):
     """A diffusion model is trained on generated 3x32x32 images, and audited with its page."""
-    (plugin,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "plugins.md").read_text(), re.DOTALL)
+    _, plugin = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "plugins.md").read_text(), re.DOTALL)
     (tmp_path / "hues.py").write_text(plugin.replace('"patches"', '"hues"').replace('"tiny"', '"tinier"'))
     where = ("--dataset", "hues", "--plugin", "hues.py", "--zoo", "zoo")
     assert bench("train", "classifier", "tinier", *where, "--epochs", "5")[0] == 0

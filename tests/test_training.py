@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,7 +124,7 @@ def test_another_dataset_or_classifier_has_adversarial_images_of_its_own(shapes,
 
 def test_a_fit_that_reports_nothing_is_told(shapes):
     model = torch.nn.Linear(1, 1)
-    with pytest.raises(RuntimeError, match=r"must call context.report"):
+    with pytest.raises(UserError, match=r"must call context.report"):
         for _ in make_training(shapes).epochs(model=model):
             pass
 
@@ -141,6 +142,31 @@ def test_a_class_with_a_loop_of_its_own_is_trained_as_it_declares_and_loaded(ben
     (entry,) = zoo.entries([tmp_path / "zoo"])
     assert " --epochs 7 --batch-size 15 " in entry.command
     assert bench("run", *words, *short_run(tmp_path, "noise"), "--defenses", "own")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("declared", "flags", "said"),
+    [
+        ("epochs = 0", (), "Own declares epochs = 0: it must be a whole number, at least 1"),
+        ("batch_size = 2.5", (), "Own declares batch_size = 2.5: it must be a whole number, at least 1"),
+        ("batch_size = 'all'", (), "Own declares batch_size = 'all': it must be a whole number, at least 1"),
+        (
+            "batch_size = 1000",
+            (),
+            "a batch of 1000 exceeds the 180 training images: give a --batch-size of as many at most",
+        ),
+        ("epochs = 1", ("--limit", "181"), "--limit 181 exceeds the 180 training images of shapes"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused_in_a_line(declared, flags, said, bench, tmp_path):
+    name = re.sub(r"\W+", "_", declared)
+    (tmp_path / "own.py").write_text(
+        f"from purification_bench import Defense, register_defense\n\n@register_defense('{name}')\n"
+        f"class Own(Defense):\n    training_knowledge = 'clean'\n    {declared}\n"
+        "    def purify(self, x):\n        return x\n    def fit(self, context):\n        pass\n"
+    )
+    status, _, err = bench("train", "defense", name, "--plugin", "own.py", *ON_SHAPES, *flags)
+    assert (status, err) == (2, f"bench: {said}\n")
 
 
 def test_batches_cover_the_training_part_in_an_order_of_their_own(shapes):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from purification_bench.benchmark.paths import SHIPPED_ZOO, user_zoo
 from purification_bench.defenses.errors import UserError
-from purification_bench.defenses.spec import Scalar, Spec, write_spec
+from purification_bench.defenses.spec import Scalar, Spec
 from purification_bench.leaderboard.results.atomic import replacing
 from purification_bench.leaderboard.results.canonical import canonical_json, digest
 
@@ -114,7 +114,7 @@ def find(folders: Sequence[Path], kind: str, spec: Spec, dataset: str, classifie
     near = sorted({w.label for w in candidates if w.dataset == dataset and w.classifier in (None, classifier)})
     far = sorted({f"{w.label} ({w.place})" for w in candidates})
     have = f"; there are {_some(near or far)}" if far else ""
-    command = train_command(kind, spec, dataset, classifier)
+    command = train_command(kind, spec.label, dataset, classifier)
     raise MissingWeightsError(
         f"no weights for {kind} {spec.label!r} on {dataset}{against}{have}. Train them: {command}"
     )
@@ -127,10 +127,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def train_command(
-    kind: str, spec: Spec, dataset: str, classifier: str | None, settings: Mapping[str, Scalar] | None = None
+    kind: str, name: str, dataset: str, classifier: str | None, settings: Mapping[str, Scalar] | None = None
 ) -> str:
-    """Return the command line that trains ``spec``, for a shell; settings that are None or False are left out."""
-    words = ["bench", "train", kind, write_spec(spec.name, spec.options), "--dataset", dataset]
+    """Return the command line that trains ``name``, for a shell; settings that are None or False are left out."""
+    words = ["bench", "train", kind, name, "--dataset", dataset]
     if kind == "defense" and classifier:
         words += ["--classifier", classifier]
     for setting, value in (settings or {}).items():
@@ -158,7 +158,8 @@ def load_into(model: nn.Module, weights: Weights) -> None:
     try:
         model.load_state_dict(weight_files.read(weights.path))
     except (SafetensorError, LZMAError, RuntimeError) as error:
-        raise UserError(f"weight file {weights.path} does not fit {weights.label}: {error}".split("\n")[0]) from error
+        why = " ".join(str(error).split("\n")[:2]).replace("\t", "")
+        raise UserError(f"weight file {weights.path} does not fit {weights.label}: {why}") from error
 
 
 def add(folder: Path, model: nn.Module, *, storage: Storage = "whole", **facts: Any) -> Weights:

@@ -12,6 +12,7 @@ from purification_bench.benchmark.commands.places import places
 from purification_bench.benchmark.commands.record import command_line, refuse_foreign
 from purification_bench.benchmark.registries import DEFENSES
 from purification_bench.benchmark.run import config, session
+from purification_bench.benchmark.run.cells import Plan
 from purification_bench.benchmark.run.certify import Certifying
 from purification_bench.benchmark.run.session import Session
 from purification_bench.benchmark.run.workbench import CannotBeJudgedError
@@ -32,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     _check(asked, args)
     store = Store(args.out)
     refuse_foreign(store, "certify")
-    begun = session.begin(_configured(args, asked), places(args))
+    begun = session.begin(configured(args), places(args))
     console.warn(begun.plan.warnings)
-    wanted = _wanted(begun, args)
+    wanted = to_certify(begun.plan, args)
     todo = [each for each in wanted if store.certificate(each.key) is None]
     screen = Console(file=sys.stdout)
     failed = _compute(todo, begun, store, screen) if todo else 0
@@ -65,11 +66,12 @@ def _begins_with_noise(name: str) -> bool:
         return False
 
 
-def _configured(args: argparse.Namespace, defenses: list[str]) -> config.RunConfig:
+def configured(args: argparse.Namespace) -> config.RunConfig:
+    """Return the configuration whose defenses and images are to be certified."""
     given: dict[str, object] = {
         "datasets": args.dataset and split_list(args.dataset),
         "classifiers": args.classifier and split_list(args.classifier),
-        "defenses": defenses,
+        "defenses": split_list(args.defenses),
         "references": [],
         "n": IMAGES if args.n is None else args.n,
         "seed": args.seed,
@@ -80,9 +82,9 @@ def _configured(args: argparse.Namespace, defenses: list[str]) -> config.RunConf
     return config.load("quick", None, given)
 
 
-def _wanted(begun: Session, args: argparse.Namespace) -> list[Certifying]:
+def to_certify(plan: Plan, args: argparse.Namespace) -> list[Certifying]:
     """Return what is to be certified, once each."""
-    found = (Certifying(cell.setting, cell.defense, args.selection, args.samples) for cell in begun.plan.cells)
+    found = (Certifying(cell.setting, cell.defense, args.selection, args.samples) for cell in plan.cells)
     return list({each.key: each for each in found}.values())
 
 

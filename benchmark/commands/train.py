@@ -59,7 +59,11 @@ def _job(args: argparse.Namespace, spec: Spec) -> Job:
 
 
 def _recipe(cls: type[Defense]) -> tuple[int, int]:
-    """Return the epochs and the batch size that a defense declares."""
+    """Return the epochs and the batch size that a defense declares; refuse what is no count."""
+    for name in ("epochs", "batch_size"):
+        value = getattr(cls, name)
+        if type(value) is not int or value < 1:
+            raise UserError(f"{cls.__name__} declares {name} = {value!r}: it must be a whole number, at least 1")
     return cls.epochs, cls.batch_size
 
 

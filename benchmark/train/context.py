@@ -183,7 +183,7 @@ class Training:
 
     def _close_epoch(self, parts: Mapping[str, Any]) -> None:
         if self._reported is None:
-            raise RuntimeError("fit must call context.report(score) in every epoch")
+            raise UserError("fit must call context.report(score) in every epoch")
         self.progress.add(self._reported, parts["model"], eligible=self._eligible)
         self.progress.save(parts)
         if len(self.progress.history) in self.settings.snapshots:

@@ -28,7 +28,7 @@ from purification_bench.benchmark.train.training_sets import Target
 from purification_bench.defenses.base import Defense
 from purification_bench.defenses.context import Split
 from purification_bench.defenses.errors import UserError
-from purification_bench.defenses.spec import Spec
+from purification_bench.defenses.spec import Spec, write_spec
 from purification_bench.leaderboard.results.canonical import digest
 
 
@@ -47,8 +47,13 @@ class Job:
         """Return both parts of the training split, as many images of each as are asked for."""
         settings = self.settings
         train = self.dataset.training_split("train", self.data_dir, settings.limit)
+        if settings.limit is not None and settings.limit > len(train.y):
+            raise UserError(
+                f"--limit {settings.limit} exceeds the {len(train.y)} training images of {self.dataset.spec}"
+            )
         if settings.batch_size > len(train.y):
-            raise UserError(f"--batch-size {settings.batch_size} exceeds the {len(train.y)} training images")
+            size = f"a batch of {settings.batch_size} exceeds the {len(train.y)} training images"
+            raise UserError(f"{size}: give a --batch-size of as many at most")
         held_out = self.dataset.training_split("validation", self.data_dir)
         return {"train": train, "validation": Images(*(part[: settings.validation] for part in held_out))}
 
@@ -131,7 +136,7 @@ def _keep(model: nn.Module, training: Training, job: Job, kind: str, classifier:
         dataset=dataset,
         classifier=classifier,
         options=dict(spec.options),
-        command=zoo.train_command(kind, spec, dataset, classifier, settings.flags),
+        command=zoo.train_command(kind, write_spec(spec.name, spec.options), dataset, classifier, settings.flags),
         seed=settings.seed,
         epochs=int(metrics.pop("epoch", settings.epochs)),
         train_images=len(training.labels("train")),
