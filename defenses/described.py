@@ -139,8 +139,17 @@ def _set_by_class(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
     for each in node.body:
         if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value:
             yield each.target.id, each.value
-        elif isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
-            yield each.targets[0].id, each.value
+        elif isinstance(each, ast.Assign):
+            yield from _named(each.targets[0], each.value)
+
+
+def _named(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """Yield each name that an assignment gives a value to, ``a, b = 1, 2`` among them."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for one, its in zip(target.elts, value.elts, strict=True):
+            yield from _named(one, its)
+    elif isinstance(target, ast.Name):
+        yield target.id, value
 
 
 def _set_by_constructor(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:

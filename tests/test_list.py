@@ -54,6 +54,7 @@ def test_the_zoo_shows_digest_command_and_validation_score(bench):
             ["defense", "cae"],
             ["latent_dim: int, at least 1, default 10", "Mandal 2023", "stochastic: noise > 0", "cae on mnist"],
         ),
+        (["defense", "cae_at"], ["epochs: 5", "batch_size: 50", "training_knowledge: attack"]),
         (["attacks", "pgd"], ["steps: int, at least 1, default 40", "iterates: True", "--attacks 'pgd[steps=...]'"]),
         (["classifier", "model_a"], ["Model A", "model_a on mnist: validation accuracy"]),
         (
@@ -81,6 +82,12 @@ def test_one_name_is_told_in_full(words, told, bench):
         assert line in out
 
 
+@pytest.mark.parametrize("name", ["median", "smooth"])
+def test_no_training_is_told_of_what_has_none(name, bench):
+    _, out, _ = bench("list", "defense", name)
+    assert "version: 1" in out and "epochs:" not in out and "batch_size:" not in out
+
+
 def test_a_plugin_is_told_in_full(bench):
     _, out, _ = bench("list", "dataset", "shapes", "--plugin", SHAPES)
     assert "Noisy bars, 3x32x32, 4 classes." in out and "eps: 0.1" in out and SHAPES in out
@@ -104,7 +111,17 @@ def test_what_is_read_from_a_source_is_what_the_class_says(registry, name):
     for option in known.options:
         assert eval(option.default) == defaults[option.name]
     assert known.doc.split("\n")[0] == entry.summary
-    for flag in ("version", "paper", "needs", "norm", "training_knowledge", "num_classes", "trained"):
+    for flag in (
+        "version",
+        "paper",
+        "needs",
+        "norm",
+        "training_knowledge",
+        "num_classes",
+        "trained",
+        "epochs",
+        "batch_size",
+    ):
         if flag in known.declared:
             assert eval(known.declared[flag]) == getattr(cls, flag)
 

@@ -15,13 +15,24 @@ from purification_bench.defenses.registry import Entry, Registry
 from purification_bench.defenses.sources import first_line
 
 DECLARED: Mapping[str, tuple[str, ...]] = {
-    "defense": ("paper", "stochastic", "differentiable", "training_knowledge", "weights_of", "version"),
+    "defense": (
+        "paper",
+        "stochastic",
+        "differentiable",
+        "training_knowledge",
+        "epochs",
+        "batch_size",
+        "weights_of",
+        "version",
+    ),
     "attack": ("norm", "needs", "iterates", "single_step", "control", "transfers", "version"),
     "classifier": ("trained", "adversarial_eps", "version"),
     "dataset": ("shape", "num_classes", "eps", "eps_grid", "version"),
 }
 """What is told of each kind."""
 QUOTES = "'\""
+OF_TRAINING = ("epochs", "batch_size")
+"""Not told of what is not trained, or has another's weights."""
 LISTED = {"defense": "--defenses", "attack": "--attacks", "classifier": "--classifier", "dataset": "--dataset"}
 
 
@@ -48,6 +59,8 @@ def of_class(registry: Registry, name: str, folders: Sequence[Path]) -> Iterator
             default = "must be given" if option.default is None else f"default {option.default}"
             yield f"  {option.name}: {', '.join(filter(None, (option.kind, option.valid, default)))}"
     told = [flag for flag in DECLARED[registry.kind] if known.declared.get(flag, "''") != "''"]
+    if known.declared.get("training_knowledge") == "'none'" or "weights_of" in told:
+        told = [flag for flag in told if flag not in OF_TRAINING]
     if told:
         yield from ("", "Declares", *(f"  {flag}: {known.declared[flag].strip(QUOTES)}" for flag in told))
     owner = known.declared.get("weights_of", "").strip(QUOTES) or name
