@@ -129,7 +129,7 @@ def _(value: Share, style: Style = PLAIN) -> str:
 
 @written.register
 def _(value: Points, style: Style = PLAIN) -> str:
-    return f"{100 * value.value:+.1f}"
+    return f"{round(100 * value.value, 1) + 0.0:+.1f}"  # not "-0.0"
 
 
 @written.register
