@@ -17,9 +17,9 @@ NOTE = text(
     " is the class that the classifier would see most often, were there no end of draws. Within the ",
     Term("certified"),
     " L2 radius no attack whatever moves it (randomised smoothing: Cohen et al. 2019). Figures are the share of clean "
-    "images whose vote is right and certified at the radius; at 0, whose vote is right and shown to be a majority. Each holds "
-    f"with a chance of {100 * (1 - ALPHA):g} % an image (Clopper-Pearson). —: so many draws cannot certify this "
-    "radius, even if all agree. ",
+    "images whose vote is right and certified at the radius; at 0, whose vote is right and shown to be a majority. "
+    f"Each holds with a chance of {100 * (1 - ALPHA):g} % an image (Clopper-Pearson). —: so many draws cannot certify "
+    "this radius, even if all agree. ",
     Term("Sigma"),
     " is the noise as the defense declares it; a certificate is worth no more than that. All other tables judge single "
     "draws, most of them in Linf: the two are not to be compared.",
