@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DOWNLOADED
+from conftest import BROKEN, DOWNLOADED
 from scipy.stats import binomtest, norm
 
 from purification_bench.attacks import guard
@@ -209,6 +209,7 @@ def test_the_vote_of_little_noise_is_right_and_that_of_much_is_not(bench):
     ("flags", "line"),
     [
         (("--defenses", "none"), "no certificate for 'none': it does not begin with Gaussian noise; these do: ddpm,"),
+        (("--defenses", "none", "--plugin", BROKEN), "no certificate for 'none'"),
         (("--defenses", "gaussian_noise", "--samples", "0"), "--samples must be at least 1, not 0"),
         (("--defenses", "smooth"), "'smooth' uses the weights of 'ddpm': no weights for defense"),
         (("--defenses", "gausian_noise"), "unknown defense 'gausian_noise'"),

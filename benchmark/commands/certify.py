@@ -62,7 +62,7 @@ def _check(asked: list[str], args: argparse.Namespace) -> None:
 def _begins_with_noise(name: str) -> bool:
     try:
         return DEFENSES.create(name).smoothing_sigma is not None
-    except UserError:  # an option that must be given, a library that is not there
+    except Exception:  # an option that must be given, a library that is not there, a plug-in that fails
         return False
 
 
