@@ -39,6 +39,8 @@ class Described:
     options: tuple[Option, ...]
     declared: Mapping[str, str]
     """Source text of each attribute; of one that the constructor sets, that."""
+    defines: frozenset[str] = frozenset()
+    """The functions that it and its bases write, those of the last base left out."""
 
 
 def described(file: Path, name: str) -> Described | None:
@@ -54,7 +56,9 @@ def described(file: Path, name: str) -> Described | None:
     valid = {option: words for made, _ in constructors for option, words in _ranges(made)}
     options = _options(*constructors[0], valid) if constructors else iter(())
     listed = tuple(options)
-    return Described(_doc([node for node, _ in chain], {option.name for option in listed}), listed, declared)
+    written = (each for node, _ in chain[:-1] or chain for each in node.body)
+    defines = frozenset(each.name for each in written if isinstance(each, ast.FunctionDef))
+    return Described(_doc([node for node, _ in chain], {option.name for option in listed}), listed, declared, defines)
 
 
 def _doc(chain: list[ast.ClassDef], options: set[str]) -> str:

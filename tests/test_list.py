@@ -82,7 +82,7 @@ def test_one_name_is_told_in_full(words, told, bench):
         assert line in out
 
 
-@pytest.mark.parametrize("name", ["median", "smooth"])
+@pytest.mark.parametrize("name", ["median", "smooth", "ddpm_diffusers"])
 def test_no_training_is_told_of_what_has_none(name, bench):
     _, out, _ = bench("list", "defense", name)
     assert "version: 1" in out and "epochs:" not in out and "batch_size:" not in out

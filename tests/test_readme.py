@@ -80,10 +80,15 @@ def test_links_lead_somewhere(page):
             assert (file.parent / target).exists(), target
 
 
+def guide_of_plugins() -> tuple[str, list[str]]:
+    """Return the guide, and the files that it shows: a trained defense, then a data set with a classifier."""
+    guide = (ROOT / "docs" / "plugins.md").read_text()
+    return guide, re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+
+
 def test_the_plugin_of_the_guide_is_trained_and_attacked(bench, tmp_path):
     """Its mark is 8/255: a full board, and the size is written as it is meant."""
-    guide = (ROOT / "docs" / "plugins.md").read_text()
-    _, plugin = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    guide, (_, plugin) = guide_of_plugins()
     train, run = re.findall(r"^bench (?:train classifier|run --dataset) .*$", guide, re.MULTILINE)
     (tmp_path / "patches.py").write_text(plugin)
     (tmp_path / "few.toml").write_text("references = ['none']\n")
@@ -110,8 +115,7 @@ def test_the_plugin_of_the_guide_is_trained_and_attacked(bench, tmp_path):
 
 def test_the_trained_defense_of_the_guide_is_trained_and_judged(bench, tmp_path):
     """On generated images in place of MNIST."""
-    guide = (ROOT / "docs" / "plugins.md").read_text()
-    source, _ = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    guide, (source, _) = guide_of_plugins()
     (tmp_path / "one_layer.py").write_text(source.replace("2, 100", "2, 30"))
     where = ["--plugin", SHAPES, "--classifier", "matched", "--no-latency"]
     for line in re.findall(r"^bench .* --plugin one_layer.py .*$", guide, re.MULTILINE):
@@ -137,7 +141,7 @@ attacks = ["fgsm", "pgd[steps=5]"]
 
 def test_images_in_colour_go_the_whole_way(bench, tmp_path):
     """A diffusion model is trained on generated 3x32x32 images, and audited with its page."""
-    _, plugin = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "plugins.md").read_text(), re.DOTALL)
+    _, (_, plugin) = guide_of_plugins()
     (tmp_path / "hues.py").write_text(plugin.replace('"patches"', '"hues"').replace('"tiny"', '"tinier"'))
     where = ("--dataset", "hues", "--plugin", "hues.py", "--zoo", "zoo")
     assert bench("train", "classifier", "tinier", *where, "--epochs", "5")[0] == 0

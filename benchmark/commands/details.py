@@ -59,7 +59,7 @@ def of_class(registry: Registry, name: str, folders: Sequence[Path]) -> Iterator
             default = "must be given" if option.default is None else f"default {option.default}"
             yield f"  {option.name}: {', '.join(filter(None, (option.kind, option.valid, default)))}"
     told = [flag for flag in DECLARED[registry.kind] if known.declared.get(flag, "''") != "''"]
-    if known.declared.get("training_knowledge") == "'none'" or "weights_of" in told:
+    if "fit" not in known.defines or "weights_of" in told:
         told = [flag for flag in told if flag not in OF_TRAINING]
     if told:
         yield from ("", "Declares", *(f"  {flag}: {known.declared[flag].strip(QUOTES)}" for flag in told))
